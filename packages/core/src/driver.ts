@@ -1,0 +1,90 @@
+// What core needs from a database. A driver makes one physical connection at a time and never pools, reconnects or
+// retries: those belong to the pool above it.
+
+import type { MooringsError } from './errors.js'
+
+/** Where a connection leads. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+  /** The role it last showed, once known. */
+  readonly role?: 'primary' | 'standby'
+}
+
+export interface ConnectRequest {
+  /** Aborted when the connect's deadline passes or the pool closes; the attempt must release everything. */
+  readonly signal: AbortSignal
+  /** The pool's generation when this connect started. */
+  readonly epoch: number
+  /** Endpoints not to be tried. */
+  readonly exclude?: readonly Endpoint[]
+}
+
+/** Where an error came up: the same code can mean something else there. */
+export type ErrorSite = 'connect' | 'statement' | 'commit'
+
+export interface Driver<C extends Connection = Connection> {
+  readonly system: 'postgresql' | 'mysql' | 'sqlite'
+  /** One attempt over the known endpoints, the role already checked. Rejects with a MooringsError. */
+  connect(request: ConnectRequest): Promise<C>
+  classify(error: unknown, at: ErrorSite): MooringsError
+}
+
+/** `open`: inside a transaction. `failed`: inside one that only ROLLBACK can end. */
+export type TransactionStatus = 'idle' | 'open' | 'failed'
+
+export interface TransactionSettings {
+  isolationLevel?: 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable' | undefined
+  accessMode?: 'read only' | 'read write' | undefined
+  deferrable?: boolean | undefined
+}
+
+export interface Statement {
+  readonly text: string
+  readonly values?: readonly unknown[]
+  /** Keep it as a prepared statement on the connection. */
+  readonly prepare?: boolean
+}
+
+export interface ExecuteOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Limit in milliseconds; 0 or undefined for none. The caller hears of it at once, the server is told to stop. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface Result<Row = unknown> {
+  readonly rows: readonly Row[]
+  /** The command tag without its numbers: `SELECT`, `INSERT`, `ROLLBACK`. */
+  readonly command: string | undefined
+  readonly count: number | undefined
+}
+
+/** One physical connection to one endpoint. Once lost it is lost for good. */
+export interface Connection {
+  readonly id: number
+  readonly endpoint: Endpoint
+  /** Why it is gone; undefined while it lives. Set before anything in flight on it rejects. */
+  readonly lost: MooringsError | undefined
+  /** Whether a statement (or the cancelling of one) is still under way. */
+  readonly busy: boolean
+  readonly transactionStatus: TransactionStatus
+
+  begin(settings?: TransactionSettings): Promise<void>
+  /** Tells what the server answered: a failed transaction's COMMIT is answered by ROLLBACK. */
+  commit(): Promise<'committed' | 'rolled-back'>
+  rollback(): Promise<void>
+  savepoint(name: string): Promise<void>
+  rollbackTo(name: string): Promise<void>
+  release(name: string): Promise<void>
+
+  /** A round trip to the server. */
+  ping(signal: AbortSignal): Promise<void>
+  /** Asks the server, by other means than this connection, to stop what it is doing for it. Never rejects. */
+  cancel(signal: AbortSignal): Promise<void>
+  /** Says goodbye to the server and closes; destroys when the signal fires. Never rejects. */
+  close(signal: AbortSignal): Promise<void>
+  /** At once; whatever is in flight rejects with the reason. */
+  destroy(reason: MooringsError): void
+  /** Called once, synchronously, at the moment the connection is found gone (also by `destroy` and `close`). */
+  onLost(listener: (reason: MooringsError) => void): void
+}
