@@ -83,8 +83,8 @@ export class MooringsError extends Error {
   }
 }
 
-function named(constructor: { readonly prototype: MooringsError }, name: string): void {
-  const { prototype } = constructor
+function named(errorClass: { readonly prototype: MooringsError }, name: string): void {
+  const { prototype } = errorClass
   Object.defineProperty(prototype, 'name', { value: name, configurable: true, writable: true })
   const inherited = lineageOf(Object.getPrototypeOf(prototype)) ?? []
   Object.defineProperty(prototype, lineage, { value: Object.freeze([...inherited, name]) })
