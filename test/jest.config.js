@@ -1,3 +1,10 @@
 import preset from '../jest.preset.js'
 
-export default { ...preset }
+/** @type {import('jest').Config} */
+export default {
+  ...preset,
+  globalSetup: '<rootDir>/support/global-setup.ts',
+  globalTeardown: '<rootDir>/support/global-teardown.ts',
+  // Tests here wait for real servers on machines that may be busy; each wait has a limit and an error of its own.
+  testTimeout: 60_000,
+}

@@ -1,0 +1,111 @@
+// The server's main process: started, watched until ready, and stopped.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { childrenOf, type ProcessUser, signal as send, spawnOptions } from './processes.js'
+import { until } from './until.js'
+
+/** What PostgreSQL calls its ways to stop: wait for the clients, disconnect them, or drop everything. */
+export type StopMode = 'smart' | 'fast' | 'immediate'
+
+export const stopSignals = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as const
+
+export type StopSignal = (typeof stopSignals)[StopMode] | 'SIGKILL'
+
+export interface PostmasterOptions {
+  postgres: string
+  dataDir: string
+  logFile: string
+  user: ProcessUser | undefined
+  /** Told about every change of the process. */
+  onProcess: (pid: number | undefined) => void
+}
+
+// A restart after SIGKILL replays the log first, on a machine that may be busy.
+const startTimeoutMs = 60_000
+const stopTimeoutMs = 30_000
+
+export class Postmaster {
+  readonly #options: PostmasterOptions
+  #child: ChildProcess | undefined
+
+  constructor(options: PostmasterOptions) {
+    this.#options = options
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** Resolves when the server takes connections. */
+  async start(port: number): Promise<void> {
+    if (this.#child) throw new Error('the server is running already')
+    const { postgres, dataDir, logFile, user, onProcess } = this.#options
+    const log = openSync(logFile, 'a')
+    // A session of its own, or Ctrl-C in the terminal would stop the server under the tests' feet.
+    const child = spawn(postgres, ['-D', dataDir, '-p', String(port)], {
+      ...spawnOptions(user, dataDir),
+      stdio: ['ignore', log, log],
+      detached: true,
+    })
+    closeSync(log)
+    child.unref()
+    this.#child = child
+    let ended: string | undefined
+    const onEnd = (how: string) => {
+      ended = how
+      if (this.#child !== child) return
+      this.#child = undefined
+      onProcess(undefined)
+    }
+    child.once('error', (error) => onEnd(error.message))
+    child.once('exit', (code, signal) => onEnd(`it ended with ${signal ?? `code ${code}`}`))
+    onProcess(child.pid)
+    try {
+      // Ended counts as an answer, so that a failed start is told at once.
+      await until(async () => ended !== undefined || (await this.#isReady()), {
+        what: 'the server to take connections',
+        timeoutMs: startTimeoutMs,
+      })
+      if (ended !== undefined) throw new Error(ended)
+    } catch (cause) {
+      if (this.#child === child) await this.stop('SIGKILL')
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new Error(`PostgreSQL did not start: ${reason}. The end of its log:\n${await this.logTail()}`, { cause })
+    }
+  }
+
+  /** Sends the signal and resolves when the process is gone; does nothing when there is none. */
+  async stop(signal: StopSignal): Promise<void> {
+    const child = this.#child
+    if (child?.pid === undefined) return
+    // The kernel does not pass SIGKILL on, and a backend that is computing would notice its orphanhood only later.
+    const backends = signal === 'SIGKILL' ? await childrenOf(child.pid) : []
+    send(child.pid, signal)
+    for (const backend of backends) send(backend, 'SIGKILL')
+    try {
+      await until(() => this.#child !== child, { what: `the server to end after ${signal}`, timeoutMs: stopTimeoutMs })
+    } catch (cause) {
+      throw new Error(`PostgreSQL did not stop on ${signal}. The end of its log:\n${await this.logTail()}`, { cause })
+    }
+  }
+
+  reload(): void {
+    if (this.pid === undefined) throw new Error('the server is not running, so its settings cannot be reloaded')
+    send(this.pid, 'SIGHUP')
+  }
+
+  async logTail(lines = 30): Promise<string> {
+    const log = await readFile(this.#options.logFile, 'utf8').catch(() => '')
+    return log.trimEnd().split('\n').slice(-lines).join('\n') || '(the log is empty)'
+  }
+
+  /** As pg_ctl does it: the first line of postmaster.pid is the process, the eighth its state. */
+  async #isReady(): Promise<boolean> {
+    const status = await readFile(join(this.#options.dataDir, 'postmaster.pid'), 'utf8').catch(() => '')
+    const lines = status.split('\n')
+    return Number(lines[0]) === this.pid && lines[7]?.trim() === 'ready'
+  }
+}
