@@ -1,0 +1,196 @@
+// What passes over the wire, as far as we look at it ourselves: where a session stands (ReadyForQuery), how to cancel it
+// (BackendKeyData) and why the server ended it (a FATAL ErrorResponse, which postgres.js swallows). The reader watches
+// beside postgres.js and owns nothing; the few messages we send on connections of our own are at the end.
+
+import type { TransactionStatus } from '@moorings/core'
+
+/** What CancelRequest needs to name a session. */
+export interface BackendKey {
+  readonly pid: number
+  readonly secret: number
+}
+
+/** Why the server ended the session. The severity is the non-localised one where the server sends it (9.6 and later). */
+export interface FatalError {
+  readonly severity: 'FATAL' | 'PANIC'
+  readonly code: string
+  readonly message: string
+}
+
+const header = 5
+const backendKeyData = 75 // K
+const errorResponse = 69 // E
+const readyForQuery = 90 // Z
+
+// Nothing we read is longer in earnest: severity, code and message come first in an ErrorResponse. It also keeps a
+// server that announces a message of a gigabyte from making us allocate one.
+const maxKept = 64 * 1024
+
+/**
+ * Follows the messages a server sends, given the chunks as they come, however they are cut.
+ *
+ * Every message is skipped by its length; only three kinds are looked into, so a large result costs a few additions a
+ * row. A chunk is never kept. After a length no message can have, the stream cannot be followed any more, and what
+ * was seen until then stays.
+ */
+export class BackendReader {
+  #transactionStatus: TransactionStatus = 'idle'
+  #readyCount = 0
+  #backendKey: BackendKey | undefined
+  #fatal: FatalError | undefined
+
+  /** Bytes of the current message's body still to come; -1 once the stream cannot be followed. */
+  #remaining = 0
+  /** A header cut by the end of a chunk. */
+  readonly #partialHeader = Buffer.alloc(header)
+  #partialLength = 0
+  /** The body of a message worth reading that is cut by the end of a chunk. */
+  #type = 0
+  #kept: Buffer | undefined
+  #keptLength = 0
+
+  /** From the last ReadyForQuery; `idle` before the first. */
+  get transactionStatus(): TransactionStatus {
+    return this.#transactionStatus
+  }
+
+  /** How many times the server said it was ready. */
+  get readyCount(): number {
+    return this.#readyCount
+  }
+
+  get backendKey(): BackendKey | undefined {
+    return this.#backendKey
+  }
+
+  /** The last ErrorResponse that was FATAL or PANIC. */
+  get fatal(): FatalError | undefined {
+    return this.#fatal
+  }
+
+  push(chunk: Buffer): void {
+    let offset = 0
+    if (this.#remaining !== 0) {
+      if (this.#remaining < 0) return
+      offset = this.#continueBody(chunk)
+      if (this.#remaining > 0) return
+    }
+    if (this.#partialLength > 0) {
+      offset = this.#continueHeader(chunk, offset)
+      if (this.#remaining !== 0) return
+    }
+
+    const end = chunk.length
+    while (end - offset >= header) {
+      const bodyLength = bodyLengthAt(chunk, offset + 1)
+      if (bodyLength < 0) {
+        this.#giveUp()
+        return
+      }
+      const type = chunk.readUInt8(offset)
+      offset += header
+      if (bodyLength > end - offset) {
+        this.#startBody(type, bodyLength, chunk, offset)
+        return
+      }
+      if (type === readyForQuery || type === errorResponse || type === backendKeyData) {
+        this.#look(type, chunk, offset, offset + bodyLength)
+      }
+      offset += bodyLength
+    }
+    if (offset < end) this.#partialLength = chunk.copy(this.#partialHeader, 0, offset)
+  }
+
+  /** Completes a cut header from the chunk, and enters its message; returns the offset of what comes after. */
+  #continueHeader(chunk: Buffer, start: number): number {
+    const taken = chunk.copy(this.#partialHeader, this.#partialLength, start, start + header - this.#partialLength)
+    this.#partialLength += taken
+    let offset = start + taken
+    if (this.#partialLength < header) return offset
+    this.#partialLength = 0
+
+    const type = this.#partialHeader.readUInt8(0)
+    const bodyLength = bodyLengthAt(this.#partialHeader, 1)
+    if (bodyLength < 0) this.#giveUp()
+    else if (bodyLength > chunk.length - offset) this.#startBody(type, bodyLength, chunk, offset)
+    else {
+      this.#look(type, chunk, offset, offset + bodyLength)
+      offset += bodyLength
+    }
+    return offset
+  }
+
+  #startBody(type: number, bodyLength: number, chunk: Buffer, offset: number): void {
+    this.#remaining = bodyLength - (chunk.length - offset)
+    if (type !== readyForQuery && type !== errorResponse && type !== backendKeyData) return
+    this.#type = type
+    this.#kept = Buffer.alloc(Math.min(bodyLength, maxKept))
+    this.#keptLength = chunk.copy(this.#kept, 0, offset)
+  }
+
+  #continueBody(chunk: Buffer): number {
+    const taken = Math.min(this.#remaining, chunk.length)
+    const kept = this.#kept
+    if (kept !== undefined) this.#keptLength += chunk.copy(kept, this.#keptLength, 0, taken)
+    this.#remaining -= taken
+    if (this.#remaining === 0 && kept !== undefined) {
+      this.#kept = undefined
+      this.#look(this.#type, kept, 0, this.#keptLength)
+    }
+    return taken
+  }
+
+  #look(type: number, bytes: Buffer, start: number, end: number): void {
+    if (type === readyForQuery && end - start >= 1) {
+      this.#readyCount++
+      const status = bytes[start]
+      this.#transactionStatus = status === 84 ? 'open' : status === 69 ? 'failed' : 'idle' // T, E, I
+    } else if (type === errorResponse) {
+      this.#fatal = fatalIn(bytes, start, end) ?? this.#fatal
+    } else if (type === backendKeyData && end - start >= 8) {
+      this.#backendKey = { pid: bytes.readUInt32BE(start), secret: bytes.readUInt32BE(start + 4) }
+    }
+  }
+
+  #giveUp(): void {
+    this.#remaining = -1
+  }
+}
+
+/** A message's length counts itself but not its type. Negative when no message can have it. */
+function bodyLengthAt(bytes: Buffer, offset: number): number {
+  return bytes.readInt32BE(offset) - 4
+}
+
+/** The fields of an ErrorResponse: a byte that says which, a string, a zero; a zero after the last. */
+function fatalIn(bytes: Buffer, start: number, end: number): FatalError | undefined {
+  const fields = new Map<string, string>()
+  let offset = start
+  while (offset < end && bytes[offset] !== 0) {
+    const zero = bytes.indexOf(0, offset)
+    const stop = zero === -1 || zero > end ? end : zero
+    fields.set(bytes.toString('latin1', offset, offset + 1), bytes.toString('utf8', offset + 1, stop))
+    offset = stop + 1
+  }
+  const severity = fields.get('V') ?? fields.get('S')
+  if (severity !== 'FATAL' && severity !== 'PANIC') return undefined
+  return { severity, code: fields.get('C') ?? '', message: fields.get('M') ?? '' }
+}
+
+/** Asks the server to stop what the named session is doing. Sent first, on a connection of its own. */
+export function cancelRequest(pid: number, secret: number): Buffer {
+  const message = Buffer.alloc(16)
+  message.writeInt32BE(16, 0)
+  message.writeInt32BE(80877102, 4)
+  message.writeUInt32BE(pid >>> 0, 8)
+  message.writeUInt32BE(secret >>> 0, 12)
+  return message
+}
+
+/** Asks whether the server speaks TLS: it answers with one byte, `S` or `N`. */
+export function sslRequest(): Buffer {
+  const message = Buffer.alloc(8)
+  message.writeInt32BE(8, 0)
+  message.writeInt32BE(80877103, 4)
+  return message
+}
