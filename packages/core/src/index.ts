@@ -1,3 +1,5 @@
+export { type Clock, systemClock, type Timer } from './clock.js'
+export { type Deadline, Deadlines } from './deadlines.js'
 export type {
   Connection,
   ConnectRequest,
@@ -11,3 +13,26 @@ export type {
   TransactionStatus,
 } from './driver.js'
 export * from './errors.js'
+export type { CloseReason, PoolEvents } from './events.js'
+export {
+  type Checked,
+  checkBy,
+  describeGiven,
+  nearestName,
+  pathTo,
+  problemsIn,
+  problemsOf,
+  strictOptions,
+  unknownOption,
+} from './option-problems.js'
+export {
+  checkResilience,
+  type PoolOptions,
+  type Resilience,
+  type ResilienceOptions,
+  resolveResilience,
+  type StatementOptions,
+} from './options.js'
+export { Lease } from './pool/lease.js'
+export { type AcquireOptions, Pool, type PoolSetup, type PoolStats } from './pool/pool.js'
+export { Transaction, type TransactionState } from './transaction.js'

@@ -1,0 +1,181 @@
+// The options of `resilience`: what may be set, what it means, and what holds when it is not set. Whatever is wrong is
+// reported all at once; an option that would do nothing is not accepted.
+
+import { z } from 'zod'
+import { InvalidOptionsError } from './errors.js'
+import { type Checked, checkBy, strictOptions } from './option-problems.js'
+
+/** How many connections the pool keeps, and how long it waits for what. */
+export interface PoolOptions {
+  /**
+   * Connections the pool keeps open even when nobody needs them, so that the next caller finds one. Filled after first
+   * use, replaced when one is lost. Default 2, or `max` where that is less; must not exceed `max`.
+   */
+  min?: number | undefined
+  /**
+   * Connections the pool may have open for steady use. Default 10. With `overflow` it bounds what this process takes of
+   * the server's `max_connections`; every process has a pool of its own.
+   */
+  max?: number | undefined
+  /**
+   * Connections beyond `max` for a burst, closed as soon as they are given back and nobody waits. Default 5; 0 makes
+   * `max` the hard limit.
+   */
+  overflow?: number | undefined
+  /**
+   * How long a caller waits for a connection, in milliseconds, making one and validating one included. Then it gets an
+   * AcquireTimeoutError. Default 30 000. Each connect in that time is limited by `connectTimeoutMs` as well.
+   */
+  acquireTimeoutMs?: number | undefined
+  /**
+   * Callers that may wait at one time; one more gets a QueueFullError at once. Default 10 000; 0 lets nobody wait.
+   */
+  maxWaiters?: number | undefined
+  /**
+   * How long one attempt to connect may take, in milliseconds: name resolution, TCP, TLS, authentication and the check
+   * of the server's role. Default 10 000. Keep it below `acquireTimeoutMs`, or a waiting caller sees a single attempt.
+   */
+  connectTimeoutMs?: number | undefined
+  /**
+   * How long a connection may lie idle before it is closed, in milliseconds; never below `min`. Default 600 000
+   * (ten minutes), 0 = never. Keep it shorter than what the firewalls and poolers on the way allow.
+   */
+  idleTimeoutMs?: number | undefined
+  /**
+   * How old a connection may become, in milliseconds; it is replaced between two uses, never during one.
+   * Default 3 600 000 (one hour), 0 = for ever. Lets connections follow a DNS change and frees the server's memory.
+   */
+  maxLifetimeMs?: number | undefined
+  /**
+   * By how much of itself `maxLifetimeMs` is shortened at random for each connection, so that those made together do not
+   * all end together. From 0 to 1; default 0.1: between 90 and 100 per cent.
+   */
+  lifetimeJitter?: number | undefined
+  /**
+   * A connection idle for longer than this, in milliseconds, is asked for a sign of life before it is handed out.
+   * Default 1 000; 0 asks every time.
+   */
+  validateAfterIdleMs?: number | undefined
+  /**
+   * How long that sign of life may take, in milliseconds, before the connection counts as dead and another is tried.
+   * Default 2 000. Keep it well below `acquireTimeoutMs`, of which it is spent.
+   */
+  validationTimeoutMs?: number | undefined
+  /**
+   * How long `close()` waits for leases to be given back, in milliseconds; what is left then is destroyed, and what
+   * runs on it rejects. Default 10 000; 0 does not wait.
+   */
+  closeTimeoutMs?: number | undefined
+}
+
+/** What holds for every statement. */
+export interface StatementOptions {
+  /**
+   * How long a statement may take, in milliseconds: then the caller gets a StatementTimeoutError and the server is told
+   * to stop. Default 0 = no limit. One that a statement brings itself goes before it.
+   */
+  timeoutMs?: number | undefined
+  /**
+   * How long to wait for the server to confirm a cancelled statement, in milliseconds, before its connection is
+   * destroyed. Default 1 000. Nobody but the connection waits for it: the caller has had its error.
+   */
+  cancelTimeoutMs?: number | undefined
+}
+
+/**
+ * What a user may write. Every duration is in whole milliseconds, at most 2 147 483 647 (a timer's longest).
+ *
+ * @example
+ * const db = drizzle(url, { schema, resilience: { pool: { max: 20, acquireTimeoutMs: 5_000 } } })
+ */
+export interface ResilienceOptions {
+  pool?: PoolOptions | undefined
+  statement?: StatementOptions | undefined
+}
+
+type Resolved<Options> = { readonly [Name in keyof Options]-?: NonNullable<Options[Name]> }
+
+/** The same with every default filled in; frozen. */
+export interface Resilience {
+  readonly pool: Resolved<PoolOptions>
+  readonly statement: Resolved<StatementOptions>
+}
+
+const longestTimer = 2 ** 31 - 1
+const defaultMin = 2
+
+function count(least: number, otherwise: number) {
+  const allowed = `an integer >= ${least}`
+  return z.int({ error: allowed }).min(least, { error: allowed }).default(otherwise)
+}
+
+function milliseconds(least: number, otherwise: number) {
+  const allowed = `an integer >= ${least} and <= ${longestTimer} (milliseconds)`
+  return z
+    .int({ error: allowed })
+    .min(least, { error: allowed })
+    .max(longestTimer, { error: allowed })
+    .default(otherwise)
+}
+
+function fraction(otherwise: number) {
+  const allowed = 'a number from 0 to 1'
+  return z.number({ error: allowed }).min(0, { error: allowed }).max(1, { error: allowed }).default(otherwise)
+}
+
+const pool = strictOptions({
+  min: z.int({ error: 'an integer >= 0' }).min(0, { error: 'an integer >= 0' }).optional(),
+  max: count(1, 10),
+  overflow: count(0, 5),
+  acquireTimeoutMs: milliseconds(1, 30_000),
+  maxWaiters: count(0, 10_000),
+  connectTimeoutMs: milliseconds(1, 10_000),
+  idleTimeoutMs: milliseconds(0, 600_000),
+  maxLifetimeMs: milliseconds(0, 3_600_000),
+  lifetimeJitter: fraction(0.1),
+  validateAfterIdleMs: milliseconds(0, 1_000),
+  validationTimeoutMs: milliseconds(1, 2_000),
+  closeTimeoutMs: milliseconds(0, 10_000),
+} satisfies Record<keyof PoolOptions, z.ZodType>).refine(({ min, max }) => !(min !== undefined && min > max), {
+  path: ['min'],
+  error: ({ input }) => `an integer >= 0 and <= max (${maxOf(input)})`,
+  // Also when something else is wrong, since all problems are to be told at once.
+  when: ({ value }) => typeof maxOf(value) === 'number',
+})
+
+function maxOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'max' in value ? value.max : undefined
+}
+
+const statement = strictOptions({
+  timeoutMs: milliseconds(0, 0),
+  cancelTimeoutMs: milliseconds(1, 1_000),
+} satisfies Record<keyof StatementOptions, z.ZodType>)
+
+const resilience = strictOptions({
+  pool: pool.prefault({}),
+  statement: statement.prefault({}),
+} satisfies Record<keyof ResilienceOptions, z.ZodType>)
+
+/** As `resolveResilience`, but tells the problems instead of throwing them, for an error that reports more than these. */
+export function checkResilience(input: unknown, path = 'resilience'): Checked<Resilience> {
+  const checked = checkBy(resilience.prefault({}), input, path)
+  if (!checked.ok) return checked
+  const { pool, statement } = checked.value
+  const min = pool.min ?? Math.min(defaultMin, pool.max)
+  return {
+    ok: true,
+    value: Object.freeze({ pool: Object.freeze({ ...pool, min }), statement: Object.freeze(statement) }),
+  }
+}
+
+/**
+ * Checks what a user wrote and fills in the defaults. `undefined` stands for an option not written.
+ *
+ * @throws InvalidOptionsError with every problem there is
+ */
+export function resolveResilience(input: unknown, path = 'resilience'): Resilience {
+  const checked = checkResilience(input, path)
+  if (checked.ok) return checked.value
+  throw new InvalidOptionsError(checked.problems)
+}
