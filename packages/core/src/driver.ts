@@ -65,8 +65,8 @@ export interface Connection {
   readonly endpoint: Endpoint
   /** Why it is gone; undefined while it lives. Set before anything in flight on it rejects. */
   readonly lost: MooringsError | undefined
-  /** Whether a statement (or the cancelling of one) is still under way. */
-  readonly busy: boolean
+  /** `cancelling`: the caller of the last statement has been told, but the server has not answered yet. */
+  readonly activity: 'idle' | 'running' | 'cancelling'
   readonly transactionStatus: TransactionStatus
 
   begin(settings?: TransactionSettings): Promise<void>
@@ -79,6 +79,8 @@ export interface Connection {
 
   /** A round trip to the server. */
   ping(signal: AbortSignal): Promise<void>
+  /** Fit for the next borrower: waits for a cancel under way, rolls back what is open. */
+  reset(signal: AbortSignal): Promise<void>
   /** Asks the server, by other means than this connection, to stop what it is doing for it. Never rejects. */
   cancel(signal: AbortSignal): Promise<void>
   /** Says goodbye to the server and closes; destroys when the signal fires. Never rejects. */

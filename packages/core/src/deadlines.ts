@@ -1,0 +1,76 @@
+// Many deadlines on one timer. A statement or a waiter costs an object and a Set entry, not a timer of its own:
+// the timer stays armed for the earliest deadline it knew and looks again when it fires.
+
+import type { Clock, Timer } from './clock.js'
+
+export interface Deadline {
+  readonly at: number
+  readonly passed: () => void
+  /** Whether the process should stay alive for it. */
+  readonly holds: boolean
+}
+
+export class Deadlines {
+  readonly clock: Clock
+  readonly #pending = new Set<Deadline>()
+  #timer: Timer | undefined
+  #armedFor = Number.POSITIVE_INFINITY
+  #holding = 0
+
+  constructor(clock: Clock) {
+    this.clock = clock
+  }
+
+  /** Calls `passed` once, `delayMs` from now and never earlier, unless deleted before. */
+  add(delayMs: number, passed: () => void, holds = true): Deadline {
+    const deadline: Deadline = { at: this.clock.now() + delayMs, passed, holds }
+    this.#pending.add(deadline)
+    if (deadline.at < this.#armedFor) this.#arm(deadline.at)
+    if (holds && ++this.#holding === 1) this.#timer?.ref()
+    return deadline
+  }
+
+  delete(deadline: Deadline): void {
+    if (!this.#pending.delete(deadline)) return
+    // The timer is left armed: cancelling and arming it again for every statement would cost more than one idle firing.
+    if (deadline.holds && --this.#holding === 0) this.#timer?.unref()
+  }
+
+  /** Forgets all deadlines and leaves no timer behind. */
+  clear(): void {
+    this.#pending.clear()
+    this.#holding = 0
+    this.#disarm()
+  }
+
+  #arm(at: number): void {
+    this.#timer?.cancel()
+    this.#armedFor = at
+    this.#timer = this.clock.setTimer(() => this.#fire(), Math.max(1, Math.ceil(at - this.clock.now())))
+    if (this.#holding === 0) this.#timer.unref()
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#armedFor = Number.POSITIVE_INFINITY
+  }
+
+  #fire(): void {
+    this.#disarm()
+    const now = this.clock.now()
+    let next = Number.POSITIVE_INFINITY
+    const passed: Deadline[] = []
+    for (const deadline of this.#pending) {
+      if (deadline.at <= now) passed.push(deadline)
+      else if (deadline.at < next) next = deadline.at
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#arm(next)
+    for (const deadline of passed) {
+      // One that has passed may have deleted another in the same batch.
+      if (!this.#pending.has(deadline)) continue
+      this.delete(deadline)
+      deadline.passed()
+    }
+  }
+}

@@ -1,0 +1,120 @@
+// Makes connections, one attempt each: with a deadline that holds even if the driver hangs, and a back-off between
+// failing rounds so that a database which is down is not hammered.
+
+import { backoffDelay, connectBackoff } from '../backoff.js'
+import type { Clock, Timer } from '../clock.js'
+import type { Deadlines } from '../deadlines.js'
+import type { Connection, Driver } from '../driver.js'
+import { ConnectError, type MooringsError } from '../errors.js'
+import { publish } from '../events.js'
+
+export interface ConnectorOptions<C extends Connection> {
+  readonly pool: string
+  readonly driver: Driver<C>
+  readonly timeoutMs: number
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly random: () => number
+  readonly arrived: (connection: C, epoch: number) => void
+  readonly failed: (error: MooringsError) => void
+  /** The back-off is over. */
+  readonly retry: () => void
+}
+
+export class Connector<C extends Connection> {
+  readonly #options: ConnectorOptions<C>
+  readonly #attempts = new Set<AbortController>()
+  #failures = 0
+  #retryAt = 0
+  #retryTimer: Timer | undefined
+  #lastError: MooringsError | undefined
+
+  constructor(options: ConnectorOptions<C>) {
+    this.#options = options
+  }
+
+  /** Attempts under way. */
+  get size(): number {
+    return this.#attempts.size
+  }
+
+  /** Whether no back-off stands in the way. */
+  get ready(): boolean {
+    return this.#failures === 0 || this.#options.clock.now() >= this.#retryAt
+  }
+
+  /** The last failure to connect, forgotten once a connect succeeds. */
+  get lastError(): MooringsError | undefined {
+    return this.#lastError
+  }
+
+  attempt(epoch: number): void {
+    const { driver, timeoutMs, clock, deadlines } = this.#options
+    const abort = new AbortController()
+    const startedAt = clock.now()
+    this.#attempts.add(abort)
+
+    // The slot is freed by whichever comes first; what comes later is thrown away.
+    const settle = (): boolean => {
+      deadlines.delete(deadline)
+      return this.#attempts.delete(abort)
+    }
+    const deadline = deadlines.add(timeoutMs, () => {
+      if (!settle()) return
+      const error = new ConnectError(`No connection to the database within ${timeoutMs} ms (connectTimeoutMs)`)
+      abort.abort(error)
+      this.#fail(error)
+    })
+    const connect = async () => driver.connect({ signal: abort.signal, epoch })
+    connect().then(
+      (connection) => {
+        if (settle()) this.#succeed(connection, epoch, clock.now() - startedAt)
+        else connection.destroy(new ConnectError('The connection came after its deadline'))
+      },
+      (error: unknown) => {
+        if (settle()) this.#fail(driver.classify(error, 'connect'))
+      },
+    )
+  }
+
+  /** Calls `retry` when the back-off ends, if one is on. */
+  retryLater(): void {
+    if (this.#retryTimer !== undefined || this.ready) return
+    const { clock, retry } = this.#options
+    this.#retryTimer = clock.setTimer(
+      () => {
+        this.#retryTimer = undefined
+        retry()
+      },
+      Math.max(1, Math.ceil(this.#retryAt - clock.now())),
+    )
+  }
+
+  /** Gives up on everything under way. */
+  abort(reason: MooringsError): void {
+    this.#retryTimer?.cancel()
+    this.#retryTimer = undefined
+    for (const attempt of this.#attempts) {
+      this.#attempts.delete(attempt)
+      attempt.abort(reason)
+    }
+  }
+
+  #succeed(connection: C, epoch: number, tookMs: number): void {
+    this.#failures = 0
+    this.#lastError = undefined
+    const { id, endpoint } = connection
+    publish('moorings:connection:opened', () => ({ pool: this.#options.pool, id, endpoint, tookMs }))
+    this.#options.arrived(connection, epoch)
+  }
+
+  #fail(error: MooringsError): void {
+    const { clock, random, pool, failed } = this.#options
+    const now = clock.now()
+    // Attempts that ran side by side and failed together are one failing round, not many.
+    if (this.ready) this.#retryAt = now + backoffDelay(connectBackoff, ++this.#failures, random)
+    this.#lastError = error
+    publish('moorings:connect:failed', () => ({ pool, error, retryInMs: this.#retryAt - now }))
+    failed(error)
+  }
+}

@@ -1,0 +1,403 @@
+// The pool: a bounded set of connections, lent one caller at a time. `acquire` and `release` come first; what keeps
+// the set supplied stands below them.
+
+import type { Clock } from '../clock.js'
+import type { Deadline, Deadlines } from '../deadlines.js'
+import type { Connection, Driver, TransactionSettings } from '../driver.js'
+import {
+  AcquireAbortedError,
+  AcquireTimeoutError,
+  ConnectError,
+  ConnectionLostError,
+  type MooringsError,
+  PoolClosedError,
+  type PoolCounts,
+  QueueFullError,
+} from '../errors.js'
+import { type CloseReason, publish } from '../events.js'
+import type { Resilience } from '../options.js'
+import { runTransaction, type Transaction } from '../transaction.js'
+import { Connector } from './connector.js'
+import { Lease } from './lease.js'
+import { Waiters } from './waiters.js'
+
+export interface AcquireOptions {
+  /** Ends the wait with AcquireAbortedError. */
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds; default `resilience.pool.acquireTimeoutMs`. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** A snapshot; plain numbers. */
+export interface PoolStats extends PoolCounts {
+  readonly epoch: number
+  /** Connections made since the pool began. */
+  readonly created: number
+  /** Connections that left it. */
+  readonly closed: number
+  /** Those of them that were lost rather than retired. */
+  readonly lost: number
+}
+
+export interface PoolSetup<C extends Connection> {
+  readonly driver: Driver<C>
+  readonly resilience: Resilience
+  /** In events; default `default`. */
+  readonly name?: string | undefined
+  /** Shared with the driver, so that pool and statements wait on one timer. */
+  readonly deadlines: Deadlines
+  readonly random?: () => number
+}
+
+/** A connection and what the pool remembers of it. */
+interface Entry<C> {
+  readonly connection: C
+  readonly epoch: number
+  readonly expiresAt: number
+  idleSince: number
+}
+
+type State = 'new' | 'running' | 'closing' | 'closed'
+
+/** Enough for ROLLBACK, which takes the server no time, on a link that still works. */
+const RESET_TIMEOUT_MS = 5_000
+
+export class Pool<C extends Connection = Connection> {
+  readonly name: string
+  readonly driver: Driver<C>
+  readonly resilience: Resilience
+  readonly deadlines: Deadlines
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #waiters: Waiters<Lease<C>>
+  readonly #connector: Connector<C>
+  /** Every living connection, wherever it is. */
+  readonly #entries = new Set<Entry<C>>()
+  /** Last in, first out: what is not needed grows old at the bottom. */
+  readonly #idle: Entry<C>[] = []
+  readonly #retiring = new Set<Promise<void>>()
+  #state: State = 'new'
+  #epoch = 0
+  #validating = 0
+  #created = 0
+  #closed = 0
+  #lost = 0
+  #reaper: Deadline | undefined
+  #shutDown: Promise<void> | undefined
+  #emptied: (() => void) | undefined
+
+  constructor(setup: PoolSetup<C>) {
+    this.name = setup.name ?? 'default'
+    this.driver = setup.driver
+    this.resilience = setup.resilience
+    this.deadlines = setup.deadlines
+    this.#clock = setup.deadlines.clock
+    this.#random = setup.random ?? Math.random
+    this.#waiters = new Waiters(this.deadlines)
+    this.#connector = new Connector({
+      pool: this.name,
+      driver: setup.driver,
+      timeoutMs: setup.resilience.pool.connectTimeoutMs,
+      clock: this.#clock,
+      deadlines: this.deadlines,
+      random: this.#random,
+      arrived: (connection, epoch) => this.#arrived(connection, epoch),
+      failed: (error) => this.#connectFailed(error),
+      retry: () => this.#supply(),
+    })
+  }
+
+  /**
+   * Takes a connection out of the pool.
+   *
+   * @throws AcquireTimeoutError after `acquireTimeoutMs`
+   * @throws QueueFullError when `maxWaiters` callers wait already
+   * @throws AuthenticationError, ConnectError when no connection can be had and trying again cannot help
+   * @throws PoolClosedError, AcquireAbortedError
+   * @example
+   * const lease = await pool.acquire()
+   * try {
+   *   await lease.connection.ping(signal)
+   * } finally {
+   *   lease.release()
+   * }
+   */
+  async acquire(options: AcquireOptions = {}): Promise<Lease<C>> {
+    return this.tryAcquire() ?? this.#queue(options)
+  }
+
+  /** A lease if one can be had at once, without waiting for anything. */
+  tryAcquire(): Lease<C> | undefined {
+    if (this.#state !== 'running') return undefined
+    const now = this.#clock.now()
+    for (let entry = this.#idle.at(-1); entry !== undefined; entry = this.#idle.at(-1)) {
+      const spent = this.#spent(entry, now)
+      if (spent === undefined && !this.#proven(entry, now)) return undefined
+      this.#idle.pop()
+      if (spent === undefined) return this.#lend(entry)
+      this.#retire(entry, spent)
+    }
+    return undefined
+  }
+
+  #queue({ signal, timeoutMs }: AcquireOptions): Promise<Lease<C>> {
+    if (this.#state === 'closing' || this.#state === 'closed') throw new PoolClosedError()
+    if (signal?.aborted === true) throw new AcquireAbortedError(signal.reason)
+    const { acquireTimeoutMs, maxWaiters } = this.resilience.pool
+    if (this.#waiters.size >= maxWaiters) throw new QueueFullError(maxWaiters, this.#counts())
+    this.#state = 'running'
+    const limitMs = timeoutMs ?? acquireTimeoutMs
+    const timedOut = () => new AcquireTimeoutError(limitMs, this.#counts(), this.#connector.lastError)
+    const lease = this.#waiters.join(limitMs, timedOut, signal)
+    this.#supply()
+    return lease
+  }
+
+  #lend(entry: Entry<C>): Lease<C> {
+    return new Lease(entry.connection, () => this.#release(entry))
+  }
+
+  #release(entry: Entry<C>): void {
+    const { connection } = entry
+    if (!this.#entries.has(entry)) return
+    if (connection.activity === 'idle' && connection.transactionStatus === 'idle') this.#hand(entry)
+    else if (connection.activity === 'running' || connection.transactionStatus === 'failed') {
+      this.#evict(entry, 'unfit', new ConnectionLostError('The connection was released with work under way on it'))
+    } else this.#reset(entry)
+  }
+
+  /** To the next in line; else it rests, unless it has had its day or is one too many. */
+  #hand(entry: Entry<C>): void {
+    const now = this.#clock.now()
+    const spent = this.#spent(entry, now)
+    if (spent !== undefined) {
+      this.#retire(entry, spent)
+      this.#supply()
+    } else if (!this.#waiters.serve(() => this.#lend(entry))) {
+      if (this.#entries.size > this.resilience.pool.max) {
+        this.#retire(entry, 'overflow')
+        return
+      }
+      entry.idleSince = now
+      this.#idle.push(entry)
+      this.#reapLater()
+    }
+  }
+
+  /** Left in an open transaction, or with a cancel under way: bounded, or it goes. */
+  #reset(entry: Entry<C>): void {
+    this.#bounded(RESET_TIMEOUT_MS, (signal) => entry.connection.reset(signal)).then(
+      () => this.#entries.has(entry) && this.#hand(entry),
+      (error: unknown) => this.#evict(entry, 'unfit', this.driver.classify(error, 'statement')),
+    )
+  }
+
+  // --- what a connection has to be, to be lent ---
+
+  #spent(entry: Entry<C>, now: number): CloseReason | undefined {
+    if (this.#state === 'closing') return 'closing'
+    if (entry.epoch !== this.#epoch) return 'epoch'
+    return now >= entry.expiresAt ? 'lifetime' : undefined
+  }
+
+  /** Used so recently that asking the server again would be a round trip for nothing. */
+  #proven(entry: Entry<C>, now: number): boolean {
+    return now - entry.idleSince < this.resilience.pool.validateAfterIdleMs
+  }
+
+  #validate(entry: Entry<C>): void {
+    const { validationTimeoutMs } = this.resilience.pool
+    this.#validating++
+    this.#bounded(validationTimeoutMs, (signal) => entry.connection.ping(signal)).then(
+      () => {
+        this.#validating--
+        if (this.#entries.has(entry)) this.#hand(entry)
+        else this.#supply()
+      },
+      (error: unknown) => {
+        this.#validating--
+        this.#evict(entry, 'invalid', this.driver.classify(error, 'statement'))
+      },
+    )
+  }
+
+  /** Rejects at the limit even if the work ignores its signal. */
+  #bounded(limitMs: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abort = new AbortController()
+      const deadline = this.deadlines.add(limitMs, () => {
+        const error = new ConnectionLostError(`The connection did not answer within ${limitMs} ms`)
+        abort.abort(error)
+        reject(error)
+      })
+      work(abort.signal)
+        .then(resolve, reject)
+        .finally(() => this.deadlines.delete(deadline))
+    })
+  }
+
+  // --- supply: an effort under way for every waiter, and `min` connections whether or not anybody waits ---
+
+  #supply(): void {
+    if (this.#state !== 'running') return
+    const { min, max, overflow } = this.resilience.pool
+    while (this.#validating + this.#connector.size < this.#waiters.size) {
+      const entry = this.#idle.pop()
+      if (entry !== undefined) {
+        const spent = this.#spent(entry, this.#clock.now())
+        if (spent === undefined) this.#validate(entry)
+        else this.#retire(entry, spent)
+      } else if (this.#entries.size + this.#connector.size < max + overflow && this.#connector.ready) {
+        this.#connector.attempt(this.#epoch)
+      } else break
+    }
+    // A refused password is not tried again and again behind everybody's back: servers lock accounts for less.
+    const refill = this.#connector.lastError?.retry === 'never' ? 0 : min
+    while (this.#entries.size + this.#connector.size < refill && this.#connector.ready) {
+      this.#connector.attempt(this.#epoch)
+    }
+    if (this.#waiters.size > 0 || this.#entries.size < refill) this.#connector.retryLater()
+  }
+
+  #arrived(connection: C, epoch: number): void {
+    const { maxLifetimeMs, lifetimeJitter } = this.resilience.pool
+    const now = this.#clock.now()
+    const lifetimeMs = maxLifetimeMs === 0 ? Number.POSITIVE_INFINITY : maxLifetimeMs
+    // Connections made together must not die together.
+    const expiresAt = now + lifetimeMs * (1 - lifetimeJitter * this.#random())
+    const entry: Entry<C> = { connection, epoch, expiresAt, idleSince: now }
+    this.#created++
+    this.#entries.add(entry)
+    connection.onLost((reason) => this.#forget(entry, 'lost', reason))
+    if (this.#entries.has(entry)) this.#hand(entry)
+  }
+
+  #connectFailed(error: MooringsError): void {
+    // Nothing lives and trying again cannot help (wrong password, unknown database): waiting for the timeout would only hide it.
+    if (error.retry === 'never' && this.#entries.size === 0) this.#waiters.rejectAll(() => error)
+    this.#supply()
+  }
+
+  #reapLater(): void {
+    const { idleTimeoutMs } = this.resilience.pool
+    const oldest = this.#idle[0]
+    if (this.#reaper !== undefined || oldest === undefined) return
+    const idleUntil = idleTimeoutMs === 0 ? Number.POSITIVE_INFINITY : oldest.idleSince + idleTimeoutMs
+    const at = Math.min(idleUntil, oldest.expiresAt)
+    if (at === Number.POSITIVE_INFINITY) return
+    const delayMs = Math.max(1_000, at - this.#clock.now())
+    this.#reaper = this.deadlines.add(delayMs, () => this.#reap(), false)
+  }
+
+  #reap(): void {
+    this.#reaper = undefined
+    const { idleTimeoutMs, min } = this.resilience.pool
+    const now = this.#clock.now()
+    for (const entry of [...this.#idle]) {
+      const idle = idleTimeoutMs > 0 && now - entry.idleSince >= idleTimeoutMs && this.#entries.size > min
+      const reason = this.#spent(entry, now) ?? (idle ? 'idle' : undefined)
+      if (reason !== undefined) this.#retire(entry, reason)
+    }
+    this.#supply()
+    this.#reapLater()
+  }
+
+  // --- leaving the pool ---
+
+  /** Politely. */
+  #retire(entry: Entry<C>, reason: CloseReason): void {
+    this.#forget(entry, reason, undefined)
+    const { closeTimeoutMs } = this.resilience.pool
+    const goodbye = this.#bounded(closeTimeoutMs, (signal) => entry.connection.close(signal))
+      .catch(() => entry.connection.destroy(new ConnectError('The connection did not close in time')))
+      .finally(() => this.#retiring.delete(goodbye))
+    this.#retiring.add(goodbye)
+  }
+
+  /** At once. */
+  #evict(entry: Entry<C>, reason: CloseReason, error: MooringsError): void {
+    this.#forget(entry, reason, error)
+    entry.connection.destroy(error)
+    this.#supply()
+  }
+
+  #forget(entry: Entry<C>, reason: CloseReason, error: MooringsError | undefined): void {
+    if (!this.#entries.delete(entry)) return
+    const at = this.#idle.indexOf(entry)
+    if (at >= 0) this.#idle.splice(at, 1)
+    this.#closed++
+    if (error !== undefined) this.#lost++
+    const { id } = entry.connection
+    publish('moorings:connection:closed', () => ({ pool: this.name, id, reason, error }))
+    if (this.#entries.size === 0) this.#emptied?.()
+    if (reason === 'lost') this.#supply()
+  }
+
+  // --- the pool as a whole ---
+
+  /** Opens what `min` asks for, and resolves once a first connection was had. Optional: the first acquire does as well. */
+  async start(): Promise<void> {
+    const lease = await this.acquire()
+    lease.release()
+  }
+
+  /** BEGIN, the body, COMMIT; ROLLBACK if the body throws. See {@link Transaction}. */
+  transaction<T>(body: (transaction: Transaction<C>) => Promise<T> | T, settings?: TransactionSettings): Promise<T> {
+    return runTransaction(this, body, settings)
+  }
+
+  /** Retires every connection of today: idle ones now, leased ones at their return, those still connecting on arrival. */
+  invalidate(): void {
+    this.#epoch++
+    for (const entry of [...this.#idle]) this.#retire(entry, 'epoch')
+    this.#supply()
+  }
+
+  stats(): PoolStats {
+    return {
+      ...this.#counts(),
+      epoch: this.#epoch,
+      created: this.#created,
+      closed: this.#closed,
+      lost: this.#lost,
+    }
+  }
+
+  #counts(): PoolCounts {
+    const { max, overflow } = this.resilience.pool
+    const idle = this.#idle.length
+    const leased = this.#entries.size - idle
+    return { idle, leased, connecting: this.#connector.size, waiting: this.#waiters.size, max, overflow }
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed'
+  }
+
+  /**
+   * Refuses new callers, rejects those waiting with PoolClosedError, closes what is idle, gives leases `timeoutMs`
+   * (default `closeTimeoutMs`) to come back, destroys the rest. Afterwards no socket and no timer is left. Never rejects.
+   */
+  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#shutDown ??= this.#close(options.timeoutMs ?? this.resilience.pool.closeTimeoutMs)
+    return this.#shutDown
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.#state = 'closing'
+    this.#waiters.rejectAll(() => new PoolClosedError('The pool was closed while this caller waited for a connection'))
+    this.#connector.abort(new PoolClosedError('The pool was closed while connecting'))
+    for (const entry of [...this.#idle]) this.#retire(entry, 'closing')
+    if (this.#entries.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#emptied = resolve
+        this.deadlines.add(timeoutMs, resolve)
+      })
+    }
+    const late = new PoolClosedError(`The pool was closed and this lease did not come back within ${timeoutMs} ms`)
+    for (const entry of [...this.#entries]) this.#evict(entry, 'closing', late)
+    await Promise.all(this.#retiring)
+    this.deadlines.clear()
+    this.#state = 'closed'
+  }
+}

@@ -1,0 +1,203 @@
+// One transaction on one lease, from BEGIN to its end, and its savepoints. An explicit state: nothing is sent through a
+// transaction that has ended, and COMMIT is never reported as done unless the server said so.
+
+import type { Connection, Driver, TransactionSettings } from './driver.js'
+import {
+  CommitOutcomeUnknownError,
+  ConnectionLostError,
+  isMooringsError,
+  type MooringsError,
+  TransactionAbortedError,
+  TransactionEndedError,
+} from './errors.js'
+import { publish } from './events.js'
+import type { Lease } from './pool/lease.js'
+import type { Pool } from './pool/pool.js'
+
+export type TransactionState = 'open' | 'committing' | 'committed' | 'rolling-back' | 'rolled-back' | 'unknown'
+
+/** A server that does not answer ROLLBACK for so long has lost the connection, or us. */
+const ROLLBACK_TIMEOUT_MS = 5_000
+
+export class Transaction<C extends Connection = Connection> {
+  readonly #pool: Pool<C>
+  readonly #lease: Lease<C>
+  #state: TransactionState = 'open'
+  #firstError: unknown
+  #savepoints = 0
+
+  private constructor(pool: Pool<C>, lease: Lease<C>) {
+    this.#pool = pool
+    this.#lease = lease
+  }
+
+  /** The lease stays the caller's, to be released after the transaction has ended. */
+  static async begin<C extends Connection>(
+    pool: Pool<C>,
+    lease: Lease<C>,
+    settings?: TransactionSettings,
+  ): Promise<Transaction<C>> {
+    await lease.connection.begin(settings)
+    return new Transaction(pool, lease)
+  }
+
+  get state(): TransactionState {
+    return this.#state
+  }
+
+  get driver(): Driver<C> {
+    return this.#pool.driver
+  }
+
+  /**
+   * The connection, for one use.
+   *
+   * @throws TransactionEndedError once COMMIT or ROLLBACK has been asked for
+   * @throws ConnectionLostError
+   */
+  get connection(): C {
+    this.#assertOpen()
+    return this.#lease.connection
+  }
+
+  /** Remembers the first statement that failed: later ones only say that the transaction is aborted. */
+  noteError(error: unknown): void {
+    this.#firstError ??= error
+  }
+
+  /**
+   * @throws TransactionAbortedError when a statement had failed before and the server rolled back instead
+   * @throws CommitOutcomeUnknownError when the connection was lost before the answer came
+   */
+  async commit(): Promise<void> {
+    const { connection } = this
+    this.#state = 'committing'
+    let outcome: 'committed' | 'rolled-back'
+    try {
+      outcome = await connection.commit()
+    } catch (error) {
+      if (connection.lost === undefined) {
+        this.#state = 'rolled-back'
+        throw this.driver.classify(error, 'commit')
+      }
+      this.#state = 'unknown'
+      throw new CommitOutcomeUnknownError(
+        'The connection was lost before COMMIT was answered: the transaction may or may not have been applied',
+        { code: connection.lost.code, cause: error },
+      )
+    }
+    this.#state = outcome
+    if (outcome === 'rolled-back') throw this.#aborted()
+  }
+
+  /**
+   * Undoes everything, if it has not ended yet. Never rejects: whoever rolls back has an error of their own to report.
+   * If the server does not confirm, the connection is destroyed, which has the same effect there.
+   *
+   * @returns why ROLLBACK failed, or undefined
+   */
+  async rollback(): Promise<MooringsError | undefined> {
+    if (this.#state !== 'open') return undefined
+    this.#state = 'rolling-back'
+    let failure: MooringsError | undefined
+    if (!this.#lease.lost && !this.#lease.released) {
+      const { connection } = this.#lease
+      failure = await this.#rollBack(connection)
+      if (failure !== undefined) {
+        const error = failure
+        connection.destroy(error)
+        publish('moorings:rollback:failed', () => ({ pool: this.#pool.name, id: connection.id, error }))
+      }
+    }
+    this.#state = 'rolled-back'
+    return failure
+  }
+
+  #rollBack(connection: C): Promise<MooringsError | undefined> {
+    return new Promise((resolve) => {
+      const { deadlines } = this.#pool
+      const deadline = deadlines.add(ROLLBACK_TIMEOUT_MS, () =>
+        resolve(new ConnectionLostError(`ROLLBACK was not answered within ${ROLLBACK_TIMEOUT_MS} ms`)),
+      )
+      connection
+        .rollback()
+        .then(
+          () => resolve(undefined),
+          (error: unknown) => resolve(this.driver.classify(error, 'statement')),
+        )
+        .finally(() => deadlines.delete(deadline))
+    })
+  }
+
+  /**
+   * Runs the body between SAVEPOINT and RELEASE; if it throws, what it did is undone and the transaction goes on.
+   *
+   * @param label appended to the savepoint's name, for whoever reads the server's log
+   */
+  async savepoint<T>(body: () => Promise<T> | T, label?: string): Promise<T> {
+    const name = `s${this.#savepoints++}${label === undefined ? '' : `_${label}`}`
+    await this.connection.savepoint(name)
+    const firstError = this.#firstError
+    let result: T
+    try {
+      result = await body()
+    } catch (error) {
+      // With the connection gone there is nothing to undo, and the body's own error says more than ours would.
+      if (this.#state === 'open' && !this.#lease.lost) {
+        try {
+          await this.connection.rollbackTo(name)
+          this.#firstError = firstError
+        } catch (failure) {
+          attachRollbackError(error, this.driver.classify(failure, 'statement'))
+        }
+      }
+      throw error
+    }
+    await this.connection.release(name)
+    return result
+  }
+
+  #aborted(): TransactionAbortedError {
+    const first = this.#firstError
+    const named = first instanceof Error || isMooringsError(first) ? `: ${first.message}` : ''
+    return new TransactionAbortedError(
+      `The transaction was rolled back, because a statement in it had failed before COMMIT${named}`,
+      { cause: first, code: '25P02' },
+    )
+  }
+
+  #assertOpen(): void {
+    if (this.#state === 'open') return
+    throw new TransactionEndedError(`This transaction has ended (${this.#state}): nothing more can be sent through it`)
+  }
+}
+
+/** BEGIN, body, COMMIT on a lease of its own. What the body throws is what the caller gets, whatever ROLLBACK says. */
+export async function runTransaction<C extends Connection, T>(
+  pool: Pool<C>,
+  body: (transaction: Transaction<C>) => Promise<T> | T,
+  settings?: TransactionSettings,
+): Promise<T> {
+  const lease = await pool.acquire()
+  try {
+    const transaction = await Transaction.begin(pool, lease, settings)
+    let result: T
+    try {
+      result = await body(transaction)
+    } catch (error) {
+      const failure = await transaction.rollback()
+      if (failure !== undefined) attachRollbackError(error, failure)
+      throw error
+    }
+    await transaction.commit()
+    return result
+  } finally {
+    lease.release()
+  }
+}
+
+/** Not enumerable: an application that logs or compares its own error must not find ours in it. */
+function attachRollbackError(error: unknown, rollbackError: MooringsError): void {
+  if (typeof error !== 'object' || error === null || !Object.isExtensible(error)) return
+  Object.defineProperty(error, 'rollbackError', { value: rollbackError, configurable: true, enumerable: false })
+}
