@@ -1,0 +1,175 @@
+// From what postgres.js or a socket reports to one of our errors: by SQLSTATE, and by the codes of sockets and of the
+// library. It reads the error and nothing else, so whatever it is given, it does not throw.
+
+import {
+  AuthenticationError,
+  CheckViolationError,
+  CommitOutcomeUnknownError,
+  ConnectError,
+  ConnectionLostError,
+  type ConstraintSite,
+  DeadlockError,
+  type ErrorSite,
+  ExclusionViolationError,
+  ForeignKeyViolationError,
+  isMooringsError,
+  LockTimeoutError,
+  type MooringsError,
+  type MooringsErrorOptions,
+  NotNullViolationError,
+  ReadOnlyEndpointError,
+  SerializationError,
+  StatementCancelledError,
+  StatementError,
+  UniqueViolationError,
+} from '@moorings/core'
+
+type Make = (message: string, options: MooringsErrorOptions, error: unknown) => MooringsError
+
+/** A constraint's place, from the fields the server sends beside its message. `detail` is localised and leaks values. */
+function site(error: unknown): ConstraintSite {
+  return {
+    constraint: textOf(error, 'constraint_name'),
+    schema: textOf(error, 'schema_name'),
+    table: textOf(error, 'table_name'),
+  }
+}
+
+const foreignKey: Make = (message, options, error) => new ForeignKeyViolationError(message, site(error), options)
+
+const notNull: Make = (message, options, error) => {
+  const column = textOf(error, 'column_name')
+  return new NotNullViolationError(
+    message,
+    { ...site(error), columns: column === undefined ? undefined : [column] },
+    options,
+  )
+}
+
+/** SQLSTATEs with a class of their own, where a statement or a COMMIT is refused and the session lives on. */
+const refusals: ReadonlyMap<string, Make> = new Map<string, Make>([
+  ['23505', (message, options, error) => new UniqueViolationError(message, site(error), options)],
+  ['23503', foreignKey],
+  ['23001', foreignKey], // ON DELETE RESTRICT, since PostgreSQL 18
+  ['23502', notNull],
+  ['23514', (message, options, error) => new CheckViolationError(message, site(error), options)],
+  ['23P01', (message, options, error) => new ExclusionViolationError(message, site(error), options)],
+  ['40P01', (message, options) => new DeadlockError(message, { ...options, retry: 'transaction' })],
+  ['40001', (message, options) => new SerializationError(message, { ...options, retry: 'transaction' })],
+  ['40003', (message, options) => new StatementError(message, { ...options, retry: 'unknown' })],
+  ['55P03', (message, options) => new LockTimeoutError(message, options)],
+  ['57014', (message, options) => new StatementCancelledError(message, options)],
+  ['25006', (message, options) => new ReadOnlyEndpointError(message, options)],
+])
+
+/** A plan the server has dropped or may no longer use. The library has forgotten it too, so a second try prepares anew. */
+const stalePlan: ReadonlyMap<string, string> = new Map([
+  ['0A000', 'RevalidateCachedQuery'],
+  ['26000', 'FetchPreparedStatement'],
+])
+
+const lostState = /^(08...|57P0[1-5]|25P0[34])$/
+const lostSocket =
+  /^(ECONN[A-Z]+|EPIPE|ETIMEDOUT|EHOST[A-Z]+|ENET[A-Z]+|ENOTFOUND|EAI_[A-Z]+|ERR_SOCKET_[A-Z_]+|ERR_STREAM_DESTROYED|ERR_STREAM_WRITE_AFTER_END|CONNECTION_[A-Z]+|CONNECT_TIMEOUT)$/
+const refusedCredentials = /^(28000|28P01|SASL_SIGNATURE_MISMATCH)$/
+/** What the server says to a startup message that it will not like the next time either: names, parameters, rights. */
+const hopelessStart = /^(0A...|22...|3D000|42...)$/
+
+/**
+ * Says what an error means at the place where it came up. A MooringsError is handed through.
+ *
+ * The driver's own error is the result's `cause`. Of what the server said only the primary message is taken over, and of
+ * that not what may be a parameter's value.
+ */
+export function classify(error: unknown, at: ErrorSite): MooringsError {
+  if (isOurs(error)) return error
+  const code = textOf(error, 'code')
+  const message = messageOf(error)
+  const options: MooringsErrorOptions = { code, cause: error }
+
+  if (at === 'connect') return refusedConnect(code, message, error)
+  if (code !== undefined && refusedCredentials.test(code)) return new AuthenticationError(message, options)
+  if (isLoss(error, code)) return lost(code, message, options, at)
+
+  const make = code === undefined ? undefined : refusals.get(code)
+  if (code === '40003' && at === 'commit') return new CommitOutcomeUnknownError(message, options)
+  if (make !== undefined) return make(message, options, error)
+  const stale = code === undefined ? undefined : stalePlan.get(code)
+  if (stale !== undefined && stale === textOf(error, 'routine')) {
+    return new StatementError(message, { ...options, retry: 'transaction' })
+  }
+  return new StatementError(message, options)
+}
+
+function refusedConnect(code: string | undefined, message: string, error: unknown): ConnectError {
+  const address = textOf(error, 'address')
+  const port = read(error, 'port')
+  const endpoint = address === undefined ? {} : { endpoint: port === undefined ? address : `${address}:${port}` }
+  const options = { code, cause: error, ...endpoint }
+  if (code === undefined) return new ConnectError(message, options)
+  if (refusedCredentials.test(code)) return new AuthenticationError(message, options)
+  return new ConnectError(message, { ...options, retry: hopelessStart.test(code) ? 'never' : 'reconnect' })
+}
+
+function lost(code: string | undefined, message: string, options: MooringsErrorOptions, at: ErrorSite): MooringsError {
+  if (at === 'commit') return new CommitOutcomeUnknownError(message, options)
+  // 08007: the server itself cannot say what became of the transaction. 57P04: the database was dropped.
+  const retry = code === '08007' ? 'unknown' : code === '57P04' ? 'never' : 'reconnect'
+  return new ConnectionLostError(message, { ...options, retry })
+}
+
+function isLoss(error: unknown, code: string | undefined): boolean {
+  if (code !== undefined && (lostState.test(code) || lostSocket.test(code))) return true
+  const severity = textOf(error, 'severity') ?? textOf(error, 'severity_local')
+  return severity === 'FATAL' || severity === 'PANIC'
+}
+
+/** An error's message, as far as it may be shown. */
+export function messageOf(error: unknown): string {
+  const message = textOf(error, 'message')
+  const code = textOf(error, 'code')
+  if (message === undefined) return messageOfSeveral(error) ?? code ?? 'The driver failed without saying why'
+  // `Unexpected token …, "…" is not valid JSON`: a parser quoting the value it was given.
+  if (textOf(error, 'name') === 'SyntaxError') return 'A value could not be parsed (SyntaxError)'
+  return code !== undefined && /^22...$/.test(code) ? withoutValues(message) : message
+}
+
+/** Node reports a host none of whose addresses answers by an AggregateError without a message. */
+function messageOfSeveral(error: unknown): string | undefined {
+  const errors = read(error, 'errors')
+  if (!Array.isArray(errors)) return undefined
+  const messages = errors.map((one) => textOf(one, 'message')).filter((message) => message !== undefined)
+  return messages.length === 0 ? undefined : [...new Set(messages)].join('; ')
+}
+
+// In every language the server speaks; what it says outside of quotes is its own.
+const anyQuote = '"«»‹›“”„‟「」『』'
+const quoted = new RegExp(`[${anyQuote}](?:[^]*[${anyQuote}]|[^]*$)`)
+
+/** From the first quote to the last: a value may hold quotes itself. */
+function withoutValues(message: string): string {
+  return message.replace(quoted, '"…"')
+}
+
+function isOurs(error: unknown): error is MooringsError {
+  try {
+    return isMooringsError(error)
+  } catch {
+    return false
+  }
+}
+
+function textOf(error: unknown, key: string): string | undefined {
+  const value = read(error, key)
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** A property of anything. Getters and proxies may throw; an error about an error helps nobody. */
+function read(error: unknown, key: string): unknown {
+  if ((typeof error !== 'object' && typeof error !== 'function') || error === null) return undefined
+  try {
+    return Reflect.get(error, key)
+  } catch {
+    return undefined
+  }
+}
