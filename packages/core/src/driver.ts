@@ -53,7 +53,7 @@ export interface ExecuteOptions {
 }
 
 export interface Result<Row = unknown> {
-  readonly rows: readonly Row[]
+  readonly rows: Row[]
   /** The command tag without its numbers: `SELECT`, `INSERT`, `ROLLBACK`. */
   readonly command: string | undefined
   readonly count: number | undefined

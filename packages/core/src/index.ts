@@ -1,3 +1,4 @@
+export { type Backoff, backoffDelay, connectBackoff } from './backoff.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
 export { type Deadline, Deadlines } from './deadlines.js'
 export type {

@@ -157,6 +157,15 @@ export class Transaction<C extends Connection = Connection> {
     return result
   }
 
+  /**
+   * For drivers whose users expect that a failed statement fails the transaction, even if they swallowed its error.
+   *
+   * @throws TransactionAbortedError when a statement has failed, outside of a savepoint that was rolled back
+   */
+  assertSound(): void {
+    if (this.#firstError !== undefined) throw this.#aborted()
+  }
+
   #aborted(): TransactionAbortedError {
     const first = this.#firstError
     const named = first instanceof Error || isMooringsError(first) ? `: ${first.message}` : ''

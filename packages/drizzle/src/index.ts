@@ -1,1 +1,30 @@
-export {}
+export {
+  AcquireAbortedError,
+  AcquireTimeoutError,
+  AuthenticationError,
+  CheckViolationError,
+  CommitOutcomeUnknownError,
+  ConnectError,
+  ConnectionLostError,
+  ConstraintViolationError,
+  DeadlockError,
+  ExclusionViolationError,
+  ForeignKeyViolationError,
+  InvalidOptionsError,
+  isMooringsError,
+  LockTimeoutError,
+  MooringsError,
+  NotNullViolationError,
+  PoolClosedError,
+  QueueFullError,
+  ReadOnlyEndpointError,
+  SerializationError,
+  StatementCancelledError,
+  StatementError,
+  StatementTimeoutError,
+  TransactionAbortedError,
+  TransactionEndedError,
+  UniqueViolationError,
+} from '@moorings/core'
+export { withResilience } from './resilience.js'
+export type { TransactionOf } from './types.js'

@@ -1,1 +1,35 @@
-export {}
+export {
+  AcquireAbortedError,
+  AcquireTimeoutError,
+  AuthenticationError,
+  CheckViolationError,
+  CommitOutcomeUnknownError,
+  ConnectError,
+  ConnectionLostError,
+  ConstraintViolationError,
+  DeadlockError,
+  ExclusionViolationError,
+  ForeignKeyViolationError,
+  InvalidOptionsError,
+  isMooringsError,
+  LockTimeoutError,
+  MooringsError,
+  NotNullViolationError,
+  PoolClosedError,
+  QueueFullError,
+  ReadOnlyEndpointError,
+  SerializationError,
+  StatementCancelledError,
+  StatementError,
+  StatementTimeoutError,
+  TransactionAbortedError,
+  TransactionEndedError,
+  UniqueViolationError,
+} from '@moorings/core'
+export type { TypeParsers } from './codec.js'
+export {
+  type OwnPoolConfig,
+  ResilientPostgresDialect,
+  type ResilientPostgresDialectConfig,
+  type SharedPoolConfig,
+} from './dialect.js'

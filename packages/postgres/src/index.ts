@@ -1,1 +1,13 @@
-export {}
+export { type Client, createClient } from './client.js'
+export { type Codec, noTransform } from './codec.js'
+export type { PostgresConnection } from './connection.js'
+export type { PostgresDriver } from './driver.js'
+export type { Parser, Serializer } from './library.js'
+export {
+  type ConnectionInput,
+  type ConnectionOptions,
+  type CreatePoolOptions,
+  createPool,
+  PostgresPool,
+} from './pool.js'
+export { beginStatement } from './words.js'

@@ -1,1 +1,1 @@
-export {}
+export { drizzle, type ResilientDatabase, type ResilientDrizzleConfig } from './driver.js'

@@ -1,0 +1,182 @@
+// What Kysely holds as a connection: a lease that is taken with the first statement and kept until Kysely gives the
+// connection back, so that `db.connection()` is one session and a handle that is never used costs nothing.
+
+import {
+  AcquireAbortedError,
+  type Lease,
+  LeaseReleasedError,
+  type MooringsError,
+  StatementCancelledError,
+  Transaction,
+  TransactionEndedError,
+  type TransactionSettings,
+} from '@moorings/core'
+import {
+  noTransform,
+  type Codec as PostgresCodec,
+  type PostgresConnection,
+  type PostgresPool,
+} from '@moorings/postgres'
+import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
+import type { Codec } from './codec.js'
+
+interface Options {
+  readonly signal?: AbortSignal
+}
+
+const nothing = {}
+const cancelTimeoutMs = 1_000
+
+export class LeasedConnection implements DatabaseConnection {
+  readonly #pool: PostgresPool
+  readonly #values: Codec
+  readonly #codec: PostgresCodec
+  #lease: Lease<PostgresConnection> | undefined
+  #transaction: Transaction<PostgresConnection> | undefined
+  #released = false
+  #control: { readonly query: CompiledQuery; readonly run: () => Promise<void> } | undefined
+  /** Cancels the statement under way, when it was given a signal. */
+  #cancel: AbortController | undefined
+
+  constructor(pool: PostgresPool, values: Codec) {
+    this.#pool = pool
+    this.#values = values
+    this.#codec = { parser: (oid) => values.parserOf(oid), serializers: () => nothing, transform: noTransform }
+  }
+
+  async executeQuery<R>(compiledQuery: CompiledQuery, options: Options = {}): Promise<QueryResult<R>> {
+    if (this.#control?.query === compiledQuery) {
+      await this.#control.run()
+      return { rows: [] }
+    }
+    const { signal } = options
+    try {
+      const connection = await this.#bound(signal)
+      const { rows, command, count } = await connection.execute<R>(this.#statement(compiledQuery), this.#codec, {
+        failed: this.#noteError,
+        signal: this.#cancellable(signal),
+      })
+      return changesRows(command) ? { rows, numAffectedRows: BigInt(count ?? 0) } : { rows }
+    } catch (error) {
+      // Kysely has told the caller already, and would print this as a failure in the background.
+      if (signal?.aborted === true && wasAborted(error)) return { rows: [] }
+      throw error
+    } finally {
+      this.#cancel = undefined
+    }
+  }
+
+  async *streamQuery<R>(
+    compiledQuery: CompiledQuery,
+    chunkSize: number,
+    options: Options = {},
+  ): AsyncIterableIterator<QueryResult<R>> {
+    const { signal } = options
+    let connection: PostgresConnection
+    try {
+      connection = await this.#bound(signal)
+    } catch (error) {
+      if (signal?.aborted === true && wasAborted(error)) return
+      throw error
+    }
+    const run = { failed: this.#noteError }
+    for await (const rows of connection.stream<R>(this.#statement(compiledQuery), this.#codec, chunkSize, run)) {
+      yield { rows: [...rows] }
+    }
+  }
+
+  // --- aborting (Kysely 0.29) ---
+
+  /** By a CancelRequest of our own, not through another connection of the pool, which may be exhausted. */
+  async cancelQuery(): Promise<void> {
+    this.#cancel?.abort()
+  }
+
+  async killSession(): Promise<void> {
+    const connection = this.#lease?.lost === false && !this.#lease.released ? this.#lease.connection : undefined
+    if (connection === undefined) return
+    // The server would go on with the statement until it writes to a socket that is gone.
+    await connection.cancel(AbortSignal.timeout(cancelTimeoutMs))
+    connection.destroy(new StatementCancelledError('The session was killed, as its signal asked for'))
+  }
+
+  // --- transactions ---
+
+  get inTransaction(): boolean {
+    return this.#transaction?.state === 'open'
+  }
+
+  /** Runs a step of a transaction as if it were this statement: Kysely logs what passes through `executeQuery`. */
+  async control(sql: string, run: () => Promise<void>): Promise<void> {
+    const query = CompiledQuery.raw(sql)
+    this.#control = { query, run }
+    try {
+      await this.executeQuery(query)
+    } finally {
+      this.#control = undefined
+    }
+  }
+
+  async begin(settings: TransactionSettings): Promise<void> {
+    await this.#bound(undefined)
+    if (this.#lease !== undefined) this.#transaction = await Transaction.begin(this.#pool, this.#lease, settings)
+  }
+
+  async commit(): Promise<void> {
+    if (this.#transaction === undefined) throw new TransactionEndedError('There is no transaction to commit')
+    await this.#transaction.commit()
+    this.#transaction = undefined
+  }
+
+  async rollback(): Promise<void> {
+    await this.#transaction?.rollback()
+    this.#transaction = undefined
+  }
+
+  release(): void {
+    this.#released = true
+    this.#lease?.release()
+  }
+
+  // --- the lease ---
+
+  async #bound(signal: AbortSignal | undefined): Promise<PostgresConnection> {
+    if (this.#released) throw new LeaseReleasedError()
+    if (this.#transaction !== undefined) return this.#transaction.connection
+    if (this.#lease === undefined) {
+      const lease = this.#pool.tryAcquire() ?? (await this.#pool.acquire({ signal }))
+      // Given back while it was waited for.
+      if (this.#released) {
+        lease.release()
+        throw new LeaseReleasedError()
+      }
+      this.#lease = lease
+    }
+    return this.#lease.connection
+  }
+
+  #statement({ sql, parameters }: CompiledQuery): { text: string; values: (string | null)[] } {
+    return { text: sql, values: parameters.map(this.#values.prepareValue) }
+  }
+
+  #cancellable(signal: AbortSignal | undefined): AbortSignal | undefined {
+    if (signal === undefined) return undefined
+    this.#cancel = new AbortController()
+    return this.#cancel.signal
+  }
+
+  readonly #noteError = (error: MooringsError): void => this.#transaction?.noteError(error)
+}
+
+function changesRows(command: string | undefined): boolean {
+  return command === 'INSERT' || command === 'UPDATE' || command === 'DELETE' || command === 'MERGE'
+}
+
+function wasAborted(error: unknown): boolean {
+  return error instanceof AcquireAbortedError || error instanceof StatementCancelledError || isKilled(error)
+}
+
+/** What a statement rejects with when its session was killed under it. */
+function isKilled(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof StatementCancelledError
+}

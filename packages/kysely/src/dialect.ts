@@ -1,0 +1,129 @@
+// Kysely's dialect for PostgreSQL on a Moorings pool.
+
+import { InvalidOptionsError, type OptionProblem, type ResilienceOptions, unknownOption } from '@moorings/core'
+import { type ConnectionInput, PostgresPool } from '@moorings/postgres'
+import {
+  type DatabaseIntrospector,
+  type Dialect,
+  type DialectAdapter,
+  type Driver,
+  type Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type QueryCompiler,
+} from 'kysely'
+import { createCodec, type TypeParsers } from './codec.js'
+import { ResilientPostgresDriver } from './driver.js'
+
+/** A dialect with a pool of its own, closed by `db.destroy()`. */
+export interface OwnPoolConfig {
+  /** A `postgres://` URL, or postgres.js options: host, user, ssl, … */
+  readonly connection: ConnectionInput
+  /** How the pool behaves. */
+  readonly resilience?: ResilienceOptions | undefined
+  /** Parsers of result values, as pg's `types`. Default: pg-types, with what `pg.types.setTypeParser` changed in it. */
+  readonly types?: TypeParsers | undefined
+}
+
+/** A dialect on a pool that others use too. Whoever made the pool closes it: `db.destroy()` leaves it open. */
+export interface SharedPoolConfig {
+  readonly client: PostgresPool
+  readonly types?: TypeParsers | undefined
+}
+
+export type ResilientPostgresDialectConfig = OwnPoolConfig | SharedPoolConfig
+
+const known = ['connection', 'resilience', 'client', 'types']
+
+/**
+ * Takes the place of Kysely's `PostgresDialect`. Values are mapped as `pg` maps them. Nothing is opened before the first
+ * query.
+ *
+ * @throws InvalidOptionsError listing everything that is wrong
+ * @example
+ * const db = new Kysely<Database>({
+ *   dialect: new ResilientPostgresDialect({
+ *     connection: 'postgres://app@localhost/shop',
+ *     resilience: { pool: { max: 20 } },
+ *   }),
+ * })
+ */
+export class ResilientPostgresDialect implements Dialect {
+  readonly #pool: PostgresPool
+  readonly #owned: boolean
+  readonly #types: TypeParsers | undefined
+  /** Kysely instances that use this dialect: the last one closes the pool. */
+  #users = 0
+
+  constructor(config: ResilientPostgresDialectConfig) {
+    const { connection, resilience, client, types } = checked(config)
+    this.#owned = client === undefined
+    this.#pool = client ?? new PostgresPool(connection, { resilience })
+    this.#types = types
+  }
+
+  /** The pool, for its statistics. */
+  get pool(): PostgresPool {
+    return this.#pool
+  }
+
+  createDriver(): Driver {
+    return new ResilientPostgresDriver(this.#pool, createCodec(this.#types), {
+      started: () => {
+        this.#users++
+      },
+      ended: async () => {
+        if (--this.#users === 0 && this.#owned) await this.#pool.close()
+      },
+    })
+  }
+
+  createQueryCompiler(): QueryCompiler {
+    return new PostgresQueryCompiler()
+  }
+
+  createAdapter(): DialectAdapter {
+    return new PostgresAdapter()
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: Kysely's own signature
+  createIntrospector(db: Kysely<any>): DatabaseIntrospector {
+    return new PostgresIntrospector(db)
+  }
+}
+
+interface Parts {
+  connection?: ConnectionInput
+  resilience?: ResilienceOptions | undefined
+  client?: PostgresPool
+  types?: TypeParsers | undefined
+}
+
+function checked(config: ResilientPostgresDialectConfig): Parts {
+  if (typeof config !== 'object' || config === null) {
+    throw new InvalidOptionsError([
+      { path: 'config', given: String(config), allowed: '{ connection, resilience } or { client: pool }' },
+    ])
+  }
+  const parts: Parts = config
+  const problems: OptionProblem[] = Object.entries(config)
+    .filter(([name]) => !known.includes(name))
+    .map(([name, value]) => unknownOption('config', name, value, known))
+  if (parts.client !== undefined) {
+    if (!(parts.client instanceof PostgresPool)) {
+      problems.push({
+        path: 'client',
+        given: 'something else',
+        allowed: 'a pool from createPool of @moorings/postgres',
+      })
+    }
+    for (const name of ['connection', 'resilience'] as const) {
+      if (parts[name] === undefined) continue
+      const allowed = 'nothing beside `client`: a shared pool was told when it was made'
+      problems.push({ path: name, given: 'a value', allowed })
+    }
+  }
+  if (problems.length > 0) throw new InvalidOptionsError(problems)
+  return parts
+}

@@ -1,0 +1,94 @@
+// Kysely's driver: connections are leases bound late, transactions are core's. What Kysely logs are the statements that
+// begin and end a transaction, too, so those go through `executeQuery` like any other.
+
+import { InvalidOptionsError, TransactionAbortedError } from '@moorings/core'
+import { beginStatement, type PostgresPool } from '@moorings/postgres'
+import { CompiledQuery, type DatabaseConnection, type Driver, type TransactionSettings } from 'kysely'
+import type { Codec } from './codec.js'
+import { LeasedConnection } from './connection.js'
+
+/** Told when a Kysely instance begins to use the pool, and when it was destroyed. */
+export interface Usage {
+  started(): void
+  ended(): Promise<void>
+}
+
+/** Kysely recognises its own error by this, also in a copy of the package; then it knows that nothing is left to roll back. */
+const kyselyAborted = Symbol.for('kysely.AbortedTransactionError')
+
+export class ResilientPostgresDriver implements Driver {
+  readonly #pool: PostgresPool
+  readonly #codec: Codec
+  readonly #usage: Usage
+
+  constructor(pool: PostgresPool, codec: Codec, usage: Usage) {
+    this.#pool = pool
+    this.#codec = codec
+    this.#usage = usage
+  }
+
+  // Its options carry the signal of whichever call came first: not to be heeded.
+  async init(): Promise<void> {
+    this.#usage.started()
+  }
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    return new LeasedConnection(this.#pool, this.#codec)
+  }
+
+  async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
+    const { isolationLevel, accessMode } = settings
+    if (isolationLevel === 'snapshot') {
+      const allowed = 'a level of PostgreSQL; its snapshot isolation is called repeatable read'
+      throw new InvalidOptionsError([{ path: 'isolationLevel', given: '"snapshot"', allowed }])
+    }
+    const wanted = { isolationLevel, accessMode } as const
+    const handle = leased(connection)
+    await handle.control(beginStatement(wanted), () => handle.begin(wanted))
+  }
+
+  async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    const handle = leased(connection)
+    try {
+      await handle.control('commit', () => handle.commit())
+    } catch (error) {
+      if (error instanceof TransactionAbortedError) Object.defineProperty(error, kyselyAborted, { value: true })
+      throw error
+    }
+  }
+
+  /** Never rejects: Kysely calls it while it holds the error that the application should see. */
+  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    const handle = leased(connection)
+    if (handle.inTransaction) await handle.control('rollback', () => handle.rollback())
+  }
+
+  async savepoint(connection: DatabaseConnection, name: string): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw(`savepoint ${quoted(name)}`))
+  }
+
+  async rollbackToSavepoint(connection: DatabaseConnection, name: string): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw(`rollback to ${quoted(name)}`))
+  }
+
+  async releaseSavepoint(connection: DatabaseConnection, name: string): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw(`release ${quoted(name)}`))
+  }
+
+  async releaseConnection(connection: DatabaseConnection): Promise<void> {
+    leased(connection).release()
+  }
+
+  async destroy(): Promise<void> {
+    await this.#usage.ended()
+  }
+}
+
+function leased(connection: DatabaseConnection): LeasedConnection {
+  if (connection instanceof LeasedConnection) return connection
+  throw new TypeError('A connection of another driver was given to ResilientPostgresDriver')
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}

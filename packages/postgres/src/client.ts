@@ -1,0 +1,254 @@
+// The facade: what an application that used postgres.js sees. Queries, fragments and helpers are the library's own
+// objects; only who carries a query out is ours: a lease of the pool, a transaction, or a reserved connection.
+
+import { readFile } from 'node:fs/promises'
+import { type Lease, MooringsError, StatementCancelledError, type TransactionSettings } from '@moorings/core'
+import type { ReservedSql, Sql, TransactionSql } from 'postgres'
+import { TableCodec } from './codec.js'
+import type { PostgresConnection } from './connection.js'
+import { streamRows } from './cursor.js'
+import { asLibraryQuery, type LibraryQuery, type LibrarySql, librarySql } from './library.js'
+import type { PostgresPool } from './pool.js'
+import { parseModes } from './words.js'
+
+type Body<T> = (sql: TransactionSql) => T | Promise<T>
+
+/** postgres.js's `sql`, on a pool of ours: `client.pool` is that pool. */
+export interface Client extends Sql {
+  readonly pool: PostgresPool
+  /** `sql.begin` with settings as an object. */
+  transaction<T>(settings: TransactionSettings, body: Body<T>): Promise<T>
+}
+
+/** Who carries a query out. */
+interface Carrier {
+  carry(query: LibraryQuery): void
+}
+
+/** The connection a query runs on, for `query.cancel()`. */
+const runningOn = new WeakMap<LibraryQuery, PostgresConnection>()
+const cancelledEarly = new WeakSet<LibraryQuery>()
+
+async function cancel(query: LibraryQuery): Promise<void> {
+  const error = new StatementCancelledError('The statement was cancelled by query.cancel()', { code: '57014' })
+  const connection = runningOn.get(query)
+  if (connection === undefined) {
+    cancelledEarly.add(query)
+    query.reject(error)
+  } else connection.interrupt(query, error)
+}
+
+/**
+ * Makes a postgres.js-shaped client on a pool. Each has value mapping of its own: what an ORM changes in
+ * `client.options.parsers` reaches no other client of the pool.
+ */
+export function createClient(pool: PostgresPool): Client {
+  const { driver, listener, resilience } = pool
+  const { library } = driver.parsed
+  const options = {
+    ...library,
+    max: 1,
+    no_subscribe: true,
+    socket: () => {
+      throw new MooringsError('config', 'A facade never connects by itself')
+    },
+    parsers: { ...library.parsers },
+    serializers: { ...library.serializers },
+    parameters: {},
+    shared: { retries: 0, typeArrayMap: driver.arrays.byElement },
+  }
+  const template = librarySql(options)
+  options.max = resilience.pool.max
+  const codec = new TableCodec(options)
+
+  const onLease = (lease: Lease<PostgresConnection>, query: LibraryQuery, done: () => void): void => {
+    if (cancelledEarly.has(query)) {
+      done()
+      return
+    }
+    let connection: PostgresConnection
+    try {
+      connection = lease.connection
+    } catch (error) {
+      query.reject(error)
+      done()
+      return
+    }
+    runningOn.set(query, connection)
+    connection.run(query, codec, { done })
+  }
+
+  const root: Carrier = {
+    carry(query) {
+      const lease = pool.tryAcquire()
+      if (lease !== undefined) {
+        onLease(lease, query, () => lease.release())
+        return
+      }
+      pool.acquire().then(
+        (waited) => onLease(waited, query, () => waited.release()),
+        (error: unknown) => query.reject(error),
+      )
+    },
+  }
+
+  async function transaction<T>(settings: TransactionSettings, body: Body<T>): Promise<T> {
+    return pool.transaction(async (tx) => {
+      const run = { failed: (error: MooringsError) => tx.noteError(error) }
+      const carrier: Carrier = {
+        carry(query) {
+          // A statement that nobody awaits shows in the transaction's outcome, as with postgres.js.
+          query.catch(() => {})
+          try {
+            const { connection } = tx
+            runningOn.set(query, connection)
+            connection.run(query, codec, run)
+          } catch (error) {
+            query.reject(error)
+          }
+        },
+      }
+      const sql: TransactionSql = complete(
+        Object.assign(speak(template, carrier), {
+          savepoint: (a: unknown, b?: unknown) => {
+            const [label, nested] = typeof a === 'string' ? [a, b] : [undefined, a]
+            return tx.savepoint(async () => settle(asBody(nested)(sql)), label)
+          },
+          prepare: notOffered('prepare', 'two-phase commit is not offered'),
+        }),
+        isTransactionSql,
+      )
+      const result = await settle(body(sql))
+      // As with postgres.js, a statement that failed fails the transaction, even if its error was swallowed.
+      tx.assertSound()
+      return result
+    }, settings)
+  }
+
+  const end = ({ timeout }: { timeout?: number | undefined } = {}): Promise<void> =>
+    pool.close(timeout === undefined || timeout === null ? {} : { timeoutMs: timeout * 1_000 })
+
+  const members = {
+    pool,
+    transaction,
+    begin: (a: unknown, b?: unknown) =>
+      typeof a === 'string' ? transaction(parseModes(a), asBody(b)) : transaction({}, asBody(a)),
+    async reserve(): Promise<ReservedSql> {
+      const lease = await pool.acquire()
+      const reserved: Carrier = { carry: (query) => onLease(lease, query, () => {}) }
+      return complete(
+        Object.assign(speak(template, reserved), members, { release: () => lease.release() }),
+        isReservedSql,
+      )
+    },
+    listen: listener.listen.bind(listener),
+    end,
+    close: end,
+    subscribe: notOffered('subscribe', 'logical replication needs a connection of its own: use postgres.js beside it'),
+    largeObject: notOffered('largeObject', 'use lo_* functions in a transaction'),
+    options,
+    PostgresError: template.PostgresError,
+    CLOSE: template.CLOSE,
+    END: template.CLOSE,
+  }
+  const client = Object.defineProperty(Object.assign(speak(template, root), members), 'parameters', {
+    get: () => driver.parameters,
+    enumerable: true,
+  })
+  return complete(client, isClient)
+}
+
+/** The tagged template and what belongs to it, its queries carried out by the given carrier. */
+function speak(template: LibrarySql, carrier: Carrier) {
+  const carry = (query: LibraryQuery): void => carrier.carry(query)
+  const adopt = (made: unknown): unknown => {
+    const query = asLibraryQuery(made)
+    if (query === undefined) return made
+    query.handler = carry
+    query.canceller = cancel
+    query.cursor = cursor
+    return query
+  }
+
+  /** `cursor(rows)` without a callback: our iterator instead of the library's. */
+  function cursor(this: LibraryQuery, rows: unknown = 1, each?: unknown): unknown {
+    const stock = Object.getPrototypeOf(this).cursor
+    if (typeof rows === 'function' || typeof each === 'function') return stock.call(this, rows, each)
+    this.cursor = stock
+    return streamRows(this, typeof rows === 'number' ? rows : 1, template.CLOSE)
+  }
+
+  function sql(strings: TemplateStringsArray, ...args: unknown[]): unknown {
+    return adopt(template(strings, ...args))
+  }
+
+  return Object.assign(sql, {
+    unsafe: (...args: Parameters<LibrarySql['unsafe']>) => adopt(template.unsafe(...args)),
+    file(path: string, ...args: [values?: unknown, options?: unknown]) {
+      const query = template.file(path, ...args)
+      adopt(query)
+      query.handler = () => {
+        readFile(path, 'utf8').then(
+          (text) => {
+            query.strings = [text]
+            carry(query)
+          },
+          (error: unknown) => query.reject(error),
+        )
+      }
+      return query
+    },
+    notify: (channel: string, payload: string) => sql`select pg_notify(${channel}, ${String(payload)})`,
+    types: template.types,
+    typed: template.typed,
+    array: template.array,
+    json: template.json,
+  })
+}
+
+/** As postgres.js does: a body may return an array of queries, which are then waited for together. */
+async function settle<T>(result: T | Promise<T>): Promise<T>
+async function settle(result: unknown): Promise<unknown> {
+  return Array.isArray(result) ? Promise.all(result) : result
+}
+
+function asBody(value: unknown): Body<unknown> {
+  if (isBody(value)) return value
+  throw new MooringsError('config', `A function that takes the transaction's sql was expected, not ${typeof value}`)
+}
+
+function isBody(value: unknown): value is Body<unknown> {
+  return typeof value === 'function'
+}
+
+function notOffered(name: string, instead: string): () => never {
+  return () => {
+    throw new MooringsError('config', `sql.${name} is not offered on a Moorings pool: ${instead}`)
+  }
+}
+
+// The library's types cannot be written down for a facade piece by piece, so it is checked to be whole.
+
+const spoken = ['unsafe', 'file', 'notify', 'types', 'typed', 'array', 'json']
+const rooted = [...spoken, 'begin', 'reserve', 'listen', 'end', 'subscribe', 'largeObject', 'options', 'parameters']
+
+function has(value: unknown, names: readonly string[]): boolean {
+  return typeof value === 'function' && names.every((name) => name in value)
+}
+
+function isTransactionSql(value: unknown): value is TransactionSql {
+  return has(value, [...spoken, 'savepoint', 'prepare'])
+}
+
+function isReservedSql(value: unknown): value is ReservedSql {
+  return has(value, [...spoken, 'release'])
+}
+
+function isClient(value: unknown): value is Client {
+  return has(value, [...rooted, 'pool', 'transaction'])
+}
+
+function complete<T>(value: unknown, whole: (value: unknown) => value is T): T {
+  if (whole(value)) return value
+  throw new MooringsError('config', 'The facade lacks a member that postgres.js promises')
+}

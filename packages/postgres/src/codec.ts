@@ -1,0 +1,150 @@
+// An ORM's own value mapping. It travels with each statement, so that several ORMs can share one connection and each
+// gets the values it expects.
+
+import { type ArrayTypes, parseArray, serializeArray } from './array-types.js'
+import type { LibraryColumn, LibraryResult, LibraryRow, LibraryTransform, Parser, Serializer } from './library.js'
+
+export interface Codec {
+  /** How to read a column of this type; undefined leaves the server's text as it is. */
+  parser(oid: number, arrays: ArrayTypes): Parser | undefined
+  /** How to write a parameter of the type the server asks for; what is not in it is written by `String`. */
+  serializers(arrays: ArrayTypes): Record<number, Serializer>
+  readonly transform: LibraryTransform
+}
+
+export const noTransform: LibraryTransform = {
+  undefined: undefined,
+  column: { from: undefined, to: undefined },
+  value: { from: undefined },
+  row: { from: undefined },
+}
+
+/**
+ * The mapping of postgres.js itself: two tables by type oid, which their owner may change in place (Drizzle does), and
+ * array types derived from them as the library does when it connects.
+ */
+export class TableCodec implements Codec {
+  readonly #parsers: Record<number, Parser | undefined>
+  readonly #serializers: Record<number, Serializer>
+  readonly transform: LibraryTransform
+  readonly #arrayParsers = new Map<number, Parser | undefined>()
+  #withArrays: Record<number, Serializer> | undefined
+  #version = -1
+
+  constructor(tables: {
+    parsers: Record<number, Parser | undefined>
+    serializers: Record<number, Serializer>
+    transform: LibraryTransform
+  }) {
+    this.#parsers = tables.parsers
+    this.#serializers = tables.serializers
+    this.transform = tables.transform
+  }
+
+  parser(oid: number, arrays: ArrayTypes): Parser | undefined {
+    const own = this.#parsers[oid]
+    if (own !== undefined) return own
+    if (this.#version !== arrays.version) this.#derive(arrays)
+    const derived = this.#arrayParsers.get(oid)
+    if (derived !== undefined) return derived
+    const element = arrays.elementOf(oid)
+    if (element === undefined) {
+      arrays.noteUnknown(oid)
+      return undefined
+    }
+    const parser: Parser = (text) => parseArray(text, oid, this.#parsers[element])
+    this.#arrayParsers.set(oid, parser)
+    return parser
+  }
+
+  serializers(arrays: ArrayTypes): Record<number, Serializer> {
+    if (this.#version !== arrays.version) this.#derive(arrays)
+    return this.#withArrays ?? this.#serializers
+  }
+
+  #derive(arrays: ArrayTypes): void {
+    // The owner's table stays in front of what is derived and is read live: it may still be changed.
+    const derived: Record<number, Serializer> = Object.create(this.#serializers)
+    for (const [array, element] of arrays.entries()) {
+      if (this.#parsers[array] !== undefined && this.#serializers[array] !== undefined) continue
+      derived[array] = (value) => serializeArray(value, array, this.#serializers[element])
+    }
+    this.#withArrays = derived
+    this.#arrayParsers.clear()
+    this.#version = arrays.version
+  }
+}
+
+/** What the rows of a result are. */
+export type Shape = 'objects' | 'values' | 'buffers'
+
+type RowMapper = (row: LibraryRow) => LibraryRow
+
+/** What has to be done to each row of such a result, or undefined if it is right as it is. */
+export function rowMapper(
+  columns: readonly LibraryColumn[],
+  shape: Shape,
+  codec: Codec,
+  arrays: ArrayTypes,
+): RowMapper | undefined {
+  const { transform } = codec
+  const rowFrom = transform.row.from
+  if (shape === 'buffers') return rowFrom
+  const byValue = shape === 'values'
+  const valueFrom = transform.value.from
+  const nameFrom = transform.column.from
+
+  const steps: { key: number | string; parser: Parser | undefined; column: LibraryColumn; to: string }[] = []
+  columns.forEach((column, index) => {
+    const parser = codec.parser(column.type, arrays)
+    const { name } = column
+    if (parser === undefined && valueFrom === undefined && (byValue || nameFrom === undefined)) return
+    // Of several columns with one name the last wins, in the library too: its value must not be parsed twice.
+    if (!byValue && columns.findLastIndex((other) => other.name === name) !== index) return
+    const named = nameFrom === undefined ? column : { ...column, name: nameFrom(name) }
+    steps.push({ key: byValue ? index : name, parser, column: named, to: named.name })
+  })
+  if (steps.length === 0) return rowFrom
+
+  const value = (step: (typeof steps)[number], text: unknown): unknown => {
+    const parsed = step.parser === undefined || typeof text !== 'string' ? text : step.parser(text)
+    return valueFrom === undefined ? parsed : valueFrom(parsed, step.column)
+  }
+  return (row) => {
+    let mapped: LibraryRow = row
+    if (Array.isArray(row)) {
+      for (const step of steps) if (typeof step.key === 'number') row[step.key] = value(step, row[step.key])
+    } else if (nameFrom === undefined) {
+      for (const step of steps) row[step.key] = value(step, row[step.key])
+    } else {
+      mapped = Object.fromEntries(steps.map((step) => [step.to, value(step, row[step.key])]))
+    }
+    return rowFrom === undefined ? mapped : rowFrom(mapped)
+  }
+}
+
+/**
+ * Maps a result in place, as the library would have built it with the codec's parsers.
+ *
+ * @param described the statement's columns, for a cursor's later chunks, which carry none themselves
+ */
+export function mapResult(
+  result: LibraryResult,
+  shape: Shape,
+  codec: Codec,
+  arrays: ArrayTypes,
+  described?: LibraryColumn[] | null,
+): void {
+  const columns = result.columns ?? result.statement?.columns ?? described
+  if (columns === null || columns === undefined) return
+  if (result.length > 0) {
+    const map = rowMapper(columns, shape, codec, arrays)
+    if (map !== undefined) for (const [index, row] of result.entries()) result[index] = map(row)
+  }
+  const nameFrom = codec.transform.column.from
+  if (nameFrom === undefined) return
+  // A prepared statement's columns are shared by all its results: renamed in a copy.
+  const renamed = columns.map((column) => ({ ...column, name: nameFrom(column.name) }))
+  result.columns = renamed
+  if (result.statement !== null) result.statement = { ...result.statement, columns: renamed }
+}

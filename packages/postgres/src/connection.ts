@@ -1,0 +1,237 @@
+// One physical connection: one postgres.js instance that can connect once, on a socket we hold ourselves. So we know at
+// once when it is lost, keep the server's reason, and can destroy it when it hangs.
+
+import type { Duplex } from 'node:stream'
+import {
+  type Connection,
+  ConnectionLostError,
+  type Endpoint,
+  type ErrorSite,
+  type MooringsError,
+  type Result,
+  type Statement,
+  type TransactionSettings,
+  type TransactionStatus,
+} from '@moorings/core'
+import { sendCancel } from './cancel.js'
+import { type Codec, noTransform } from './codec.js'
+import { streamRows } from './cursor.js'
+import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
+import type { ParsedConnection } from './options.js'
+import { type QueueParts, type RunOptions, StatementQueue } from './statement-queue.js'
+import type { BackendKey } from './wire.js'
+import { beginStatement } from './words.js'
+
+/** Everything a connection is made of, once its socket is open. */
+export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send'> {
+  readonly id: number
+  readonly epoch: number
+  readonly endpoint: Endpoint
+  readonly socket: Duplex
+  readonly sql: LibrarySql
+  readonly parsed: ParsedConnection
+}
+
+/** Commands of ours: no parameters, nothing to map. */
+const plain: Codec = { parser: () => undefined, serializers: () => ({}), transform: noTransform }
+
+export class PostgresConnection implements Connection {
+  readonly id: number
+  readonly epoch: number
+  readonly #parts: ConnectionParts
+  readonly #statements: StatementQueue
+  #lost: MooringsError | undefined
+  #onLost: ((reason: MooringsError) => void) | undefined
+
+  constructor(parts: ConnectionParts) {
+    this.id = parts.id
+    this.epoch = parts.epoch
+    this.#parts = parts
+    const { socket, reader, sql } = parts
+    // Any query of an instance carries the handler that sends it through that instance.
+    this.#statements = new StatementQueue(this, { ...parts, library: sql.options, send: sql.unsafe('').handler })
+    // Ours come before the library's: the connection is known to be lost before anything in flight on it rejects.
+    socket.prependListener('data', (chunk: Buffer) => {
+      reader.push(chunk)
+      this.#statements.noteReady()
+    })
+    socket.prependListener('error', (error) => this.#lose(error))
+    socket.prependListener('end', () => this.#lose(undefined))
+    socket.prependListener('close', () => {
+      this.#lose(undefined)
+      // The library rejects what is in flight in its own `close` listener, next. If it ever did not, nobody must hang.
+      setImmediate(() => this.#statements.abandon())
+    })
+  }
+
+  get endpoint(): Endpoint {
+    return this.#parts.endpoint
+  }
+
+  get lost(): MooringsError | undefined {
+    return this.#lost
+  }
+
+  get activity(): 'idle' | 'running' | 'cancelling' {
+    return this.#statements.activity
+  }
+
+  get transactionStatus(): TransactionStatus {
+    return this.#parts.reader.transactionStatus
+  }
+
+  /** The server's settings as it reported them: `server_version`, `in_hot_standby`, … */
+  get parameters(): Readonly<Record<string, string>> {
+    return this.#parts.sql.parameters
+  }
+
+  /** Process id of the backend, and the secret that lets one cancel what it does. */
+  get backendKey(): BackendKey | undefined {
+    return this.#parts.reader.backendKey
+  }
+
+  // --- statements ---
+
+  /** Carries out a query of postgres.js, made by any instance. It is the query itself that resolves or rejects. */
+  run(query: LibraryQuery, codec: Codec, options?: RunOptions): void {
+    this.#statements.run(query, codec, options)
+  }
+
+  /** Ends a query that was given to `run`, wherever it is: its caller is told at once. */
+  interrupt(query: LibraryQuery, error: MooringsError): void {
+    this.#statements.interrupt(query, error)
+  }
+
+  async cancel(signal: AbortSignal): Promise<void> {
+    const { endpoint, parsed, reader } = this.#parts
+    if (reader.backendKey !== undefined) await sendCancel(endpoint, parsed, reader.backendKey, signal)
+  }
+
+  // --- statements of ours ---
+
+  /** @typeParam Row what the caller knows a row to be; it is the statement's text that decides */
+  async execute<Row = Record<string, unknown>>(
+    statement: Statement,
+    codec: Codec,
+    options?: RunOptions,
+  ): Promise<Result<Row>> {
+    const { text, values, prepare } = statement
+    const query = this.#parts.sql.unsafe(text, values === undefined ? [] : [...values], { prepare: prepare === true })
+    query.handler = () => this.run(query, codec, options)
+    const value = await query
+    // Several statements in one text: as with pg, the caller sees none of their rows.
+    if (!isObjectResult<Row>(value)) return { rows: [], command: undefined, count: undefined }
+    return { rows: value, command: value.command ?? undefined, count: value.count ?? undefined }
+  }
+
+  /** Rows in chunks, the next chunk fetched when the last one was taken. Leaving the loop closes the cursor. */
+  stream<Row = Record<string, unknown>>(
+    statement: Statement,
+    codec: Codec,
+    chunkSize: number,
+    options?: RunOptions,
+  ): AsyncIterableIterator<readonly Row[]> {
+    const { sql } = this.#parts
+    const query = sql.unsafe(statement.text, [...(statement.values ?? [])])
+    query.handler = () => this.run(query, codec, options)
+    return streamRows<Row>(query, chunkSize, sql.CLOSE)
+  }
+
+  async #command(text: string, site: ErrorSite = 'statement'): Promise<string | undefined> {
+    const result = await this.execute({ text }, plain, { site, timeoutMs: 0 })
+    return result.command
+  }
+
+  async begin(settings?: TransactionSettings): Promise<void> {
+    await this.#command(beginStatement(settings))
+  }
+
+  async commit(): Promise<'committed' | 'rolled-back'> {
+    return (await this.#command('commit', 'commit')) === 'ROLLBACK' ? 'rolled-back' : 'committed'
+  }
+
+  async rollback(): Promise<void> {
+    await this.#command('rollback')
+  }
+
+  async savepoint(name: string): Promise<void> {
+    await this.#command(`savepoint ${quoted(name)}`)
+  }
+
+  async rollbackTo(name: string): Promise<void> {
+    await this.#command(`rollback to savepoint ${quoted(name)}`)
+  }
+
+  async release(name: string): Promise<void> {
+    await this.#command(`release savepoint ${quoted(name)}`)
+  }
+
+  async ping(_signal: AbortSignal): Promise<void> {
+    await this.#command('select 1')
+  }
+
+  async reset(_signal: AbortSignal): Promise<void> {
+    await this.#statements.quiet()
+    if (this.transactionStatus !== 'idle') await this.rollback()
+  }
+
+  // --- the end ---
+
+  onLost(listener: (reason: MooringsError) => void): void {
+    this.#onLost = listener
+    if (this.#lost !== undefined) listener(this.#lost)
+  }
+
+  async close(signal: AbortSignal): Promise<void> {
+    const { socket } = this.#parts
+    if (this.#lost !== undefined || socket.destroyed) return
+    this.#fence(new ConnectionLostError('The pool has closed this connection'))
+    await new Promise<void>((resolve) => {
+      socket.once('close', () => resolve())
+      signal.addEventListener('abort', () => socket.destroy(), { once: true })
+      // Terminate: the server closes its side, and no error is left in its log.
+      socket.end(Buffer.from([0x58, 0, 0, 0, 4]))
+    })
+  }
+
+  destroy(reason: MooringsError): void {
+    this.#fence(reason)
+    this.#parts.socket.destroy()
+  }
+
+  #lose(error: Error | undefined): void {
+    if (this.#lost !== undefined) return
+    const { fatal } = this.#parts.reader
+    const at = describeEndpoint(this.endpoint)
+    this.#fence(
+      fatal === undefined
+        ? new ConnectionLostError(
+            `The connection to ${at} was lost${error === undefined ? ': closed by the server' : `: ${error.message}`}`,
+            { code: codeOf(error), cause: error },
+          )
+        : new ConnectionLostError(`The server ended the connection: ${fatal.message}`, {
+            code: fatal.code,
+            cause: error,
+          }),
+    )
+    this.#parts.socket.destroy()
+  }
+
+  #fence(reason: MooringsError): void {
+    if (this.#lost !== undefined) return
+    this.#lost = reason
+    this.#onLost?.(reason)
+  }
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+function describeEndpoint(endpoint: Endpoint): string {
+  return endpoint.host.startsWith('/') ? endpoint.host : `${endpoint.host}:${endpoint.port}`
+}
+
+function codeOf(error: Error | undefined): string | undefined {
+  return error !== undefined && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}

@@ -1,0 +1,216 @@
+// Makes PostgreSQL connections for the pool: over the known endpoints in turn, the role checked, the password fetched
+// anew each time.
+
+import {
+  AuthenticationError,
+  ConnectError,
+  type ConnectRequest,
+  type Deadlines,
+  type Driver,
+  type Endpoint,
+  type ErrorSite,
+  type MooringsError,
+  type Resilience,
+} from '@moorings/core'
+import { ArrayTypes, arrayTypesQuery } from './array-types.js'
+import { classify } from './classify.js'
+import { type Codec, noTransform } from './codec.js'
+import { PostgresConnection } from './connection.js'
+import { librarySql } from './library.js'
+import type { ParsedConnection, TargetSessionAttrs } from './options.js'
+import { openSocket } from './socket.js'
+import { BackendReader } from './wire.js'
+
+/** Text as the server wrote it, in rows of values. */
+const text: Codec = { parser: () => undefined, serializers: () => ({}), transform: noTransform }
+
+export class PostgresDriver implements Driver<PostgresConnection> {
+  readonly system = 'postgresql'
+  readonly parsed: ParsedConnection
+  readonly arrays: ArrayTypes
+  readonly #deadlines: Deadlines
+  readonly #statement: Resilience['statement']
+  readonly #connectTimeoutMs: number
+  #ids = 0
+  #parameters: Readonly<Record<string, string>> = {}
+
+  constructor(parsed: ParsedConnection, resilience: Resilience, deadlines: Deadlines) {
+    this.parsed = parsed
+    this.arrays = new ArrayTypes(parsed.fetchTypes)
+    this.#deadlines = deadlines
+    this.#statement = resilience.statement
+    this.#connectTimeoutMs = resilience.pool.connectTimeoutMs
+  }
+
+  /** The server's settings as the newest connection saw them. */
+  get parameters(): Readonly<Record<string, string>> {
+    return this.#parameters
+  }
+
+  classify(error: unknown, at: ErrorSite): MooringsError {
+    return classify(error, at)
+  }
+
+  async connect(request: ConnectRequest, notified?: NotificationListener): Promise<PostgresConnection> {
+    const { exclude = [], epoch, signal } = request
+    const { targetSessionAttrs, endpoints } = this.parsed
+    const candidates = endpoints.filter(({ host, port }) => !exclude.some((e) => e.host === host && e.port === port))
+    const rounds = targetSessionAttrs === 'prefer-standby' ? (['standby', undefined] as const) : [targetSessionAttrs]
+    const failures: MooringsError[] = []
+    for (const target of rounds) {
+      for (const endpoint of candidates) {
+        // One that swallows packets must leave time for the others.
+        const share = this.#connectTimeoutMs / (candidates.length * rounds.length)
+        const limit = new AbortController()
+        const late = () => limit.abort(new ConnectError(`No connection to ${endpoint.host} within ${share} ms`))
+        const deadline = this.#deadlines.add(share, late)
+        try {
+          return await this.#connectTo(endpoint, target, epoch, AbortSignal.any([signal, limit.signal]), notified)
+        } catch (error) {
+          const failure = classify(error, 'connect')
+          // Refused credentials, an unknown database, a deadline that has passed: another endpoint would say the same.
+          if (failure.retry === 'never' || signal.aborted) throw failure
+          failures.push(failure)
+        } finally {
+          this.#deadlines.delete(deadline)
+        }
+      }
+    }
+    const [first] = failures
+    if (first !== undefined && failures.length === 1) throw first
+    throw new ConnectError(`None of the endpoints will do: ${failures.map((f) => f.message).join('; ')}`, {
+      cause: new AggregateError(failures),
+    })
+  }
+
+  async #connectTo(
+    endpoint: Endpoint,
+    target: TargetSessionAttrs | undefined,
+    epoch: number,
+    signal: AbortSignal,
+    notified: NotificationListener | undefined,
+  ): Promise<PostgresConnection> {
+    const { parsed } = this
+    const password = await this.#password(signal)
+    const socket = await openSocket(endpoint, parsed, signal)
+    let used = false
+    const sql = librarySql({
+      ...parsed.library,
+      host: [endpoint.host],
+      port: [endpoint.port],
+      pass: password,
+      max: 1,
+      // Once: postgres.js would reconnect behind the back of whoever holds the connection.
+      socket: () => {
+        if (used) throw new ConnectError('A connection of Moorings connects once')
+        used = true
+        return socket
+      },
+      // The pool owns TLS, time and types.
+      ssl: false,
+      sslnegotiation: null,
+      keep_alive: null,
+      idle_timeout: null,
+      max_lifetime: null,
+      connect_timeout: null,
+      target_session_attrs: null,
+      fetch_types: false,
+      no_subscribe: true,
+      backoff: 0,
+      max_pipeline: 100,
+      prepare: parsed.prepare,
+      debug: parsed.debug,
+      onnotice: parsed.onnotice ?? (() => {}),
+      onnotify: notified ?? parsed.onnotify,
+      onparameter: parsed.onparameter,
+      onclose: undefined,
+      parsers: {},
+      serializers: {},
+      transform: { ...noTransform, column: { ...noTransform.column } },
+      parameters: {},
+      shared: { retries: 0, typeArrayMap: this.arrays.byElement },
+    })
+    const connection = new PostgresConnection({
+      id: ++this.#ids,
+      epoch,
+      endpoint,
+      socket,
+      sql,
+      parsed,
+      reader: new BackendReader(),
+      arrays: this.arrays,
+      deadlines: this.#deadlines,
+      timeoutMs: this.#statement.timeoutMs,
+      cancelTimeoutMs: this.#statement.cancelTimeoutMs,
+    })
+    const abort = () => connection.destroy(classify(signal.reason, 'connect'))
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      await this.#greet(connection, target)
+    } catch (error) {
+      connection.destroy(new ConnectError('The connection was not fit to be used', { cause: error }))
+      throw error
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+    this.#parameters = connection.parameters
+    return connection
+  }
+
+  /** The first statement: with it postgres.js connects. It also learns the array types, and checks the role. */
+  async #greet(connection: PostgresConnection, target: TargetSessionAttrs | undefined): Promise<void> {
+    const options = { site: 'connect', timeoutMs: 0 } as const
+    if (this.arrays.stale) {
+      const { rows } = await connection.execute({ text: arrayTypesQuery }, text, options)
+      this.arrays.learn(rows)
+    } else await connection.execute({ text: 'select 1' }, text, options)
+
+    if (target === undefined) return
+    const { standby, readOnly } = await this.#role(connection)
+    const wrong =
+      (target === 'read-write' && readOnly) ||
+      (target === 'read-only' && !readOnly) ||
+      (target === 'primary' && standby) ||
+      (target === 'standby' && !standby)
+    if (!wrong) return
+    const { host, port } = connection.endpoint
+    throw new ConnectError(
+      `${host}:${port} is a ${standby ? 'standby' : 'primary'}${readOnly ? ' and read-only' : ''}; target_session_attrs asks for ${target}`,
+    )
+  }
+
+  /** From what the server reports by itself (PostgreSQL 14 and later), or by asking. */
+  async #role(connection: PostgresConnection): Promise<{ standby: boolean; readOnly: boolean }> {
+    const { in_hot_standby: hotStandby, default_transaction_read_only: readOnlyDefault } = connection.parameters
+    if (hotStandby !== undefined && readOnlyDefault !== undefined) {
+      const standby = hotStandby === 'on'
+      return { standby, readOnly: standby || readOnlyDefault === 'on' }
+    }
+    const question = `select pg_is_in_recovery()::text as standby, current_setting('transaction_read_only') as read_only`
+    const { rows } = await connection.execute({ text: question }, text, { site: 'connect', timeoutMs: 0 })
+    const [row] = rows
+    const standby = row?.standby === 'true'
+    return { standby, readOnly: standby || row?.read_only === 'on' }
+  }
+
+  /** Ours to call: postgres.js turns a rejection of it into an unhandled one. */
+  async #password(signal: AbortSignal): Promise<string> {
+    const { password } = this.parsed
+    if (typeof password !== 'function') return password
+    let stop: () => void = () => {}
+    const aborted = new Promise<never>((_, reject) => {
+      stop = () => reject(classify(signal.reason, 'connect'))
+      signal.addEventListener('abort', stop, { once: true })
+    })
+    try {
+      return await Promise.race([Promise.resolve().then(password), aborted])
+    } catch (error) {
+      if (signal.aborted) throw error
+      throw new AuthenticationError('The password function failed', { cause: error })
+    } finally {
+      signal.removeEventListener('abort', stop)
+    }
+  }
+}
+
+export type NotificationListener = (channel: string, payload: string) => void

@@ -1,0 +1,129 @@
+// What we rely on inside postgres.js beyond its documented surface. Everything of the kind is named here and nowhere
+// else, and library.test.ts holds the library to it.
+
+import { MooringsError } from '@moorings/core'
+import postgres from 'postgres'
+
+/** A column of a result, as the library describes it. */
+export interface LibraryColumn {
+  name: string
+  type: number
+  table: number
+  number: number
+  parser?: unknown
+}
+
+export type LibraryRow = unknown[] | Record<string, unknown>
+
+export interface LibraryResult<Row = LibraryRow> extends Array<Row> {
+  columns: LibraryColumn[] | null
+  command: string | null
+  count: number | null
+  statement: { columns: LibraryColumn[] | null } | null
+}
+
+/**
+ * The library's own Query: a promise that starts when somebody waits for it, by calling `handler(query)`. The handler is
+ * a plain property, so a query made by one instance can be carried out by another's connection.
+ */
+export interface LibraryQuery extends Promise<unknown> {
+  handler: (query: LibraryQuery) => void
+  canceller: ((query: LibraryQuery) => Promise<void>) | null
+  resolve: (value: unknown) => void
+  reject: (error: unknown) => void
+  strings: readonly string[]
+  options: { simple?: boolean; prepare?: boolean }
+  /** `true`: rows of buffers; `'values'`: rows of arrays; otherwise rows of objects. */
+  isRaw?: boolean | 'values'
+  onlyDescribe?: boolean
+  /** A COPY: what it resolves with is a stream, and the connection is busy until that ends. */
+  streaming?: boolean
+  cursorFn?: ((chunk: LibraryResult) => unknown) | undefined
+  forEachFn?: ((row: LibraryRow, result: LibraryResult) => unknown) | undefined
+  statement: { columns: LibraryColumn[] | null } | null
+  readonly executed: boolean
+  cursor(rows?: number, each?: (chunk: LibraryResult) => unknown): unknown
+  values(): LibraryQuery
+  execute(): LibraryQuery
+}
+
+/** The parsed options of an instance; most of them are read again for every statement. */
+export interface LibraryOptions {
+  host: string[]
+  port: number[]
+  path: string | false | undefined
+  user: string
+  database: string
+  pass: unknown
+  connection: Record<string, unknown>
+  types: Record<string, unknown>
+  parsers: Record<number, Parser | undefined>
+  serializers: Record<number, Serializer>
+  transform: LibraryTransform
+  parameters: Record<string, string>
+  shared: { retries: number; typeArrayMap: Record<number, number> }
+}
+
+export type Parser = (text: string) => unknown
+export type Serializer = (value: unknown) => unknown
+
+export interface LibraryTransform {
+  undefined: unknown
+  column: { from: ((name: string) => string) | undefined; to: ((name: string) => string) | undefined }
+  value: { from: ((value: unknown, column: LibraryColumn) => unknown) | undefined; to?: unknown }
+  row: { from: ((row: LibraryRow) => LibraryRow) | undefined; to?: unknown }
+}
+
+export interface LibrarySql {
+  (strings: TemplateStringsArray, ...args: unknown[]): unknown
+  unsafe(text: string, values?: readonly unknown[], options?: { simple?: boolean; prepare?: boolean }): LibraryQuery
+  file(path: string, values?: unknown, options?: unknown): LibraryQuery
+  readonly types: unknown
+  readonly typed: unknown
+  readonly array: unknown
+  readonly json: unknown
+  readonly PostgresError: unknown
+  readonly parameters: Record<string, string>
+  readonly options: LibraryOptions
+  /** What a cursor's callback returns to close the cursor. */
+  readonly CLOSE: object
+}
+
+export function isResult(value: unknown): value is LibraryResult {
+  return Array.isArray(value) && 'columns' in value && 'command' in value
+}
+
+/** The library's query, or undefined for a fragment's helper (an identifier, a builder, a parameter). */
+export function asLibraryQuery(made: unknown): LibraryQuery | undefined {
+  return isLibraryQuery(made) ? made : undefined
+}
+
+function isLibraryQuery(made: unknown): made is LibraryQuery {
+  return made instanceof Promise && 'handler' in made && 'canceller' in made
+}
+
+/** For a query that was not asked for `raw()` or `values()`; what its rows hold is for the caller to know. */
+export function isObjectResult<Row>(value: unknown): value is LibraryResult<Row> {
+  return isResult(value)
+}
+
+function isLibrarySql(value: unknown): value is LibrarySql {
+  return (
+    typeof value === 'function' &&
+    'unsafe' in value &&
+    typeof value.unsafe === 'function' &&
+    'options' in value &&
+    typeof value.options === 'object' &&
+    value.options !== null &&
+    'shared' in value.options
+  )
+}
+
+/** An instance over options that are parsed already: it opens nothing until its first query. */
+export function librarySql(options: object): LibrarySql {
+  const sql: unknown = postgres(options)
+  if (!isLibrarySql(sql)) {
+    throw new MooringsError('config', 'This version of postgres.js does not look like one Moorings knows (3.4)')
+  }
+  return sql
+}

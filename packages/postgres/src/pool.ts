@@ -1,0 +1,68 @@
+// A pool of PostgreSQL connections, from a URL or options.
+
+import { Deadlines, Pool, type ResilienceOptions, systemClock } from '@moorings/core'
+import type { Options, PostgresType, Sql } from 'postgres'
+import type { PostgresConnection } from './connection.js'
+import { PostgresDriver } from './driver.js'
+import { Listener } from './listener.js'
+import { parsePoolOptions } from './options.js'
+
+/** What the pool decides itself; asking for it is an error that names the option of ours. */
+type OwnedByPool =
+  | 'max'
+  | 'idle_timeout'
+  | 'timeout'
+  | 'connect_timeout'
+  | 'max_lifetime'
+  | 'max_pipeline'
+  | 'backoff'
+  | 'onclose'
+  | 'publications'
+
+/** postgres.js's options, minus what the pool decides itself. */
+export type ConnectionOptions = Omit<Options<Record<string, PostgresType>>, OwnedByPool> & { url?: string | undefined }
+
+/** Where and as whom to connect: a `postgres://` URL, options, or a postgres.js client whose options are taken over. */
+export type ConnectionInput = string | URL | ConnectionOptions | Sql
+
+export interface CreatePoolOptions {
+  /** How the pool behaves; see {@link ResilienceOptions}. */
+  readonly resilience?: ResilienceOptions | undefined
+  /** Names the pool in events. Default `default`. */
+  readonly name?: string | undefined
+}
+
+/** One pool, which several ORMs may share. Opens nothing before its first use. */
+export class PostgresPool extends Pool<PostgresConnection> {
+  declare readonly driver: PostgresDriver
+  readonly listener: Listener
+
+  constructor(connection: unknown, options: CreatePoolOptions = {}) {
+    const parsed = parsePoolOptions({ ...options, connection })
+    const { resilience } = parsed
+    const deadlines = new Deadlines(systemClock)
+    const driver = new PostgresDriver(parsed.connection, resilience, deadlines)
+    super({ driver, resilience, name: options.name, deadlines })
+    this.listener = new Listener(driver, deadlines, resilience.pool)
+  }
+
+  override async close(options?: { readonly timeoutMs?: number }): Promise<void> {
+    await this.listener.end()
+    await super.close(options)
+  }
+}
+
+/**
+ * Makes a pool. Nothing is opened until it is used.
+ *
+ * @param connection a `postgres://` URL, postgres.js options (host, user, ssl, types, …), or a postgres.js client, whose
+ *   options are taken over and which itself never connects
+ * @throws InvalidOptionsError listing everything that is wrong
+ * @example
+ * const pool = createPool('postgres://app@localhost/shop', { resilience: { pool: { max: 20 } } })
+ * const orders = drizzle({ client: pool, schema })
+ * const reports = new Kysely<DB>({ dialect: new ResilientPostgresDialect({ client: pool }) })
+ */
+export function createPool(connection: ConnectionInput, options?: CreatePoolOptions): PostgresPool {
+  return new PostgresPool(connection, options)
+}
