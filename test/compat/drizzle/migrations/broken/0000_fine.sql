@@ -1,0 +1,1 @@
+CREATE TABLE "scratch"."half_done" ("id" serial PRIMARY KEY);

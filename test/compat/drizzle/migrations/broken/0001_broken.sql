@@ -1,0 +1,1 @@
+ALTER TABLE "scratch"."half_done" ADD COLUMN "x" no_such_type;

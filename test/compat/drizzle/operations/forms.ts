@@ -1,0 +1,248 @@
+// Every form of arguments that drizzle() accepts, and the postgres.js options handed on through it.
+
+import { eq, sql } from 'drizzle-orm'
+import postgres from 'postgres'
+import { type Context, errorOf, type Operation, operation } from '../operation.js'
+import * as schema from '../schema/index.js'
+
+const { users } = schema
+
+interface Queryable {
+  execute(query: string): PromiseLike<unknown>
+}
+
+const whoIsThere = async (db: Queryable, { address }: Context) => {
+  const [row] = (await db.execute(
+    `select current_database() as database, current_user as user, current_setting('application_name') as application from users limit 1`,
+  )) as { database: string; user: string; application: string }[]
+  return {
+    sameDatabase: row?.database === address.database,
+    sameUser: row?.user === address.user,
+    application: row?.application,
+  }
+}
+
+/** A postgres.js client that the user made. */
+const userClient = ({ url, defer }: Context, options: postgres.Options<Record<string, postgres.PostgresType>> = {}) => {
+  const client = postgres(url, options)
+  defer(() => client.end({ timeout: 1 }))
+  return client
+}
+
+export const forms: readonly Operation[] = [
+  operation('drizzle(url)', async (context) => {
+    const db = context.drizzle(context.url)
+    return { who: await whoIsThere(db, context), rows: await db.select().from(users).where(eq(users.id, 1)) }
+  }),
+  operation('drizzle(url, config)', async (context) => {
+    const db = context.drizzle(context.url, { schema })
+    return {
+      who: await whoIsThere(db, context),
+      row: await db.query.users.findFirst({ where: eq(users.id, 1), with: { posts: true } }),
+    }
+  }),
+  operation('drizzle({ connection: url, schema })', async (context) => {
+    const db = context.drizzle({ connection: context.url, schema })
+    return { who: await whoIsThere(db, context), row: await db.query.users.findFirst({ where: eq(users.id, 2) }) }
+  }),
+  operation('drizzle({ connection: { url, … } })', async (context) => {
+    const db = context.drizzle({ connection: { url: context.url, connection: { application_name: 'by-option' } } })
+    return { who: await whoIsThere(db, context), rows: await db.select({ id: users.id }).from(users).orderBy(users.id) }
+  }),
+  operation('drizzle({ connection: { host, port, … } })', async (context) => {
+    const { host, port, user, password, database } = context.address
+    const db = context.drizzle({ connection: { host, port, user, password, database }, schema })
+    return { who: await whoIsThere(db, context), row: await db.query.users.findFirst({ where: eq(users.id, 3) }) }
+  }),
+  operation('drizzle({ connection: { hostname, username, pass, db } })', async (context) => {
+    const { host, port, user, password, database } = context.address
+    const db = context.drizzle({
+      connection: { hostname: host, port, username: user, pass: password, db: database } as never,
+    })
+    return whoIsThere(db, context)
+  }),
+  operation('a host with its port inside', async (context) => {
+    const { host, port, user, password, database } = context.address
+    const db = context.drizzle({ connection: { host: `${host}:${port}`, user, password, database } })
+    return whoIsThere(db, context)
+  }),
+  operation('a password by function', async (context) => {
+    const { host, port, user, password, database } = context.address
+    const db = context.drizzle({ connection: { host, port, user, database, password: async () => password } })
+    return whoIsThere(db, context)
+  }),
+  operation('drizzle(client) with the user’s own client', async (context) => {
+    const client = userClient(context)
+    const db = context.drizzle(client)
+    return { who: await whoIsThere(db, context), row: await db.select().from(users).where(eq(users.id, 1)) }
+  }),
+  operation('drizzle(client, config) with the user’s own client', async (context) => {
+    const db = context.drizzle(userClient(context, { connection: { application_name: 'users-own' } }), { schema })
+    return { who: await whoIsThere(db, context), row: await db.query.users.findFirst({ where: eq(users.id, 1) }) }
+  }),
+  operation('drizzle({ client, schema }) with the user’s own client', async (context) => {
+    const db = context.drizzle({ client: userClient(context), schema })
+    const inside = await db.transaction(async (tx) => {
+      await tx.insert(schema.tags).values({ name: 'through the client' })
+      return tx.query.tags.findMany({ orderBy: schema.tags.id })
+    })
+    return { who: await whoIsThere(db, context), inside }
+  }),
+  operation('the user’s own client goes on working beside drizzle', async (context) => {
+    const client = userClient(context)
+    const db = context.drizzle({ client })
+    return { client: await client`select id, name from users order by id`, db: await db.execute('select 1 as one') }
+  }),
+  operation('what drizzle does to the dates of the user’s own client', async (context) => {
+    const client = userClient(context)
+    const db = context.drizzle({ client })
+    const text = 'select joined_at from users order by id limit 1'
+    return { client: await client.unsafe(text), db: await db.execute(text), own: await db.$client.unsafe(text) }
+  }),
+  operation('two drizzles on one client', async (context) => {
+    const client = userClient(context)
+    const plain = context.drizzle(client)
+    const full = context.drizzle({ client, schema })
+    return [await plain.$count(users), await full.query.users.findMany({ columns: { id: true }, orderBy: users.id })]
+  }),
+  operation('drizzle.mock() builds queries and runs none', async ({ drizzle }) => {
+    const db = drizzle.mock({ schema, casing: 'snake_case' })
+    return {
+      select: db.select().from(users).where(eq(users.id, 1)).toSQL(),
+      relational: db.query.users.findMany({ with: { posts: true } }).toSQL(),
+      ran: (await errorOf(db.select().from(users))) instanceof Error,
+    }
+  }),
+  operation('options in the URL', async (context) => {
+    const url = new URL(context.url)
+    url.searchParams.set('application_name', 'in-the-url')
+    url.searchParams.set('search_path', 'audit')
+    const db = context.drizzle(url.href)
+    const [path] = await db.execute('show search_path')
+    return { path, application: await db.execute(`select current_setting('application_name') as name`) }
+  }),
+  operation('server settings in connection', async ({ drizzle, url }) => {
+    const db = drizzle({
+      connection: {
+        url,
+        connection: { search_path: 'audit, public', statement_timeout: 12_345, TimeZone: 'Asia/Tokyo' },
+      },
+    })
+    return db.execute(
+      `select current_setting('search_path') as path, current_setting('statement_timeout') as timeout, '2024-01-01 00:00+00'::timestamptz as moment`,
+    )
+  }),
+  operation('types of the user’s own, here bigint', async ({ drizzle, url }) => {
+    const db = drizzle({ connection: { url, types: { bigint: postgres.BigInt } }, schema })
+    await db.insert(schema.numbers).values({ big: 7n, bigNumber: 8 })
+    return {
+      executed: await db.execute('select 9007199254740993::int8 as big, array[1::int8] as list'),
+      tagged: await db.$client`select ${9007199254740993n as never} as big`,
+      selected: await db.select().from(schema.numbers),
+      counted: await db.$count(schema.numbers),
+    }
+  }),
+  operation('types of the user’s own, with a helper', async ({ drizzle, url }) => {
+    const rectangle = {
+      to: 603,
+      from: [603],
+      serialize: ({ x, y }: { x: number; y: number }) => `(${x},${y}),(0,0)`,
+      parse: (text: string) =>
+        text
+          .split(/[(),]+/)
+          .filter(Boolean)
+          .map(Number),
+    }
+    const db = drizzle({ connection: { url, types: { rectangle } } })
+    const client = db.$client as unknown as postgres.Sql<{ rectangle: { x: number; y: number } }>
+    return client`select ${client.types.rectangle({ x: 3, y: 4 })} as box, ${client.typed.rectangle({ x: 1, y: 1 })}::box as other`
+  }),
+  operation('types of the user’s own for dates, which Drizzle takes over', async ({ drizzle, url }) => {
+    const day = {
+      to: 1082,
+      from: [1082],
+      serialize: (value: string) => value,
+      parse: (text: string) => `parsed ${text}`,
+    }
+    const db = drizzle({ connection: { url, types: { day } } })
+    return {
+      executed: await db.execute(`select date '2024-01-01' as day`),
+      tagged: await db.$client`select date '2024-01-01' as day`,
+    }
+  }),
+  operation('transform to camel case', async ({ drizzle, url }) => {
+    const db = drizzle({ connection: { url, transform: postgres.camel }, schema })
+    const client = db.$client
+    return {
+      executed: await db.execute(
+        `select id, joined_at, manager_id, '{"inner_key": [{"deep_key": 1}]}'::jsonb as some_json from users order by id limit 2`,
+      ),
+      selected: await db.select().from(users).where(eq(users.id, 2)),
+      tagged: await client`select ${client('managerId')}, ${client(['joinedAt'])} from users order by id limit 1`,
+      inserted: await client`insert into contacts ${client({ firstName: 'Emmy', lastName: 'Noether' })} returning *`,
+    }
+  }),
+  operation('transform of columns one way only', async ({ drizzle, url }) => {
+    const db = drizzle({ connection: { url, transform: { column: { from: postgres.toPascal } } } })
+    return db.execute('select manager_id from users order by id')
+  }),
+  operation('transform of undefined', async ({ drizzle, url }) => {
+    const db = drizzle({ connection: { url, transform: { undefined: null } } })
+    return {
+      executed: await db.execute(sql`select ${sql.param(undefined)}::text as nothing`),
+      tagged: await db.$client`select ${undefined as never}::int as nothing`,
+      inserted:
+        await db.$client`insert into contacts ${db.$client({ first_name: 'A', last_name: 'B', home_town: undefined })} returning home_town`,
+    }
+  }),
+  operation('transform of values and rows', async ({ drizzle, url }) => {
+    const transform = {
+      value: (value: unknown) => (typeof value === 'string' ? value.toUpperCase() : value),
+      row: (row: object) => ({ ...row, seen: true }),
+    }
+    const db = drizzle({ connection: { url, transform } })
+    return {
+      executed: await db.execute('select id, name from users order by id limit 2'),
+      tagged: await db.$client`select name from users limit 1`,
+    }
+  }),
+  operation('prepare: false and fetch_types: false', async ({ drizzle, url }) => {
+    const db = drizzle({ connection: { url, prepare: false, fetch_types: false } })
+    const query = db
+      .select({ name: users.name })
+      .from(users)
+      .where(eq(users.id, sql.placeholder('id')))
+      .prepare('unprepared')
+    return {
+      prepared: [await query.execute({ id: 1 }), await query.execute({ id: 2 })],
+      arrays: await db.execute(`select array['a', 'b'] as texts, array[1, 2] as ints, array['ok'::mood] as moods`),
+    }
+  }),
+  operation('onnotice, debug and onparameter are called', async ({ drizzle, url }) => {
+    const notices: unknown[] = []
+    const queries: unknown[] = []
+    const parameters = new Set<string>()
+    const db = drizzle({
+      connection: {
+        url,
+        onnotice: ({ severity, code, message }) => notices.push({ severity, code, message }),
+        debug: (_connection, query, values) => query.includes('tell') && queries.push({ query, values: [...values] }),
+        onparameter: (key) => parameters.add(key),
+      },
+    })
+    await db.execute(sql`select tell(${'heard'})`)
+    return { notices, queries, encoding: parameters.has('server_encoding') }
+  }),
+  operation('a pool size among the connection options', async ({ drizzle, url }) => {
+    const db = drizzle({ connection: { url, max: 3 } })
+    return db.execute('select 1 as one')
+  }),
+  operation('a server that is not there', async ({ drizzle, address }) => {
+    const db = drizzle({ connection: { ...address, host: '127.0.0.1', port: 1, connect_timeout: 2 } })
+    return errorOf(db.execute('select 1'))
+  }),
+  operation('a database that is not there', async ({ drizzle, address }) => {
+    const db = drizzle({ connection: { ...address, database: 'no_such_database' } })
+    return errorOf(db.execute('select 1'))
+  }),
+]
