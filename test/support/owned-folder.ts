@@ -6,10 +6,10 @@
 // refused connection proves its owner dead, without trusting process ids that get reused.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, lstat, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { cleanEnvironment, commandLine, signal } from './processes.js'
+import { cleanEnvironment, commandLine, run, signal } from './processes.js'
 import { until } from './until.js'
 
 const prefix = 'moorings-cluster-'
@@ -84,9 +84,8 @@ export class OwnedFolder {
   }
 }
 
-/** Stops and removes the clusters in `parent` whose owners are dead. Returns their folders. */
-export async function sweep(parent: string): Promise<string[]> {
-  const swept: string[] = []
+/** Stops and removes the clusters in `parent` whose owners are dead. */
+export async function sweep(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     if (!name.startsWith(prefix)) continue
     const folder = join(parent, name)
@@ -94,27 +93,25 @@ export async function sweep(parent: string): Promise<string[]> {
       if (!(await isStale(folder))) continue
       await stopLeftServer(join(folder, 'data'))
       await removeFolder(folder)
-      swept.push(folder)
     } catch {
       // Another sweep may be at it, or the folder resists: what is left is not worth failing a start for.
     }
   }
-  return swept
 }
 
 // Between its creation and the moment its owner listens a folder has no socket; nobody takes a minute for that.
 const youthMs = 60_000
 
 async function isStale(folder: string): Promise<boolean> {
-  const { uid, mtimeMs } = await stat(folder)
-  if (uid !== process.getuid?.()) return false
+  const found = await lstat(folder)
+  if (!found.isDirectory() || found.uid !== process.getuid?.()) return false
   const answer = await new Promise<string>((resolve) => {
     const socket = connect(join(folder, ownerSocket))
     socket.once('connect', () => resolve('alive'))
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''))
     socket.once('close', () => socket.destroy())
   })
-  if (answer === 'ENOENT') return Date.now() - mtimeMs > youthMs
+  if (answer === 'ENOENT') return Date.now() - found.mtimeMs > youthMs
   return answer === 'ECONNREFUSED'
 }
 
@@ -129,5 +126,17 @@ async function stopLeftServer(dataDir: string): Promise<void> {
 }
 
 async function removeFolder(folder: string): Promise<void> {
+  await releaseSharedMemory(join(folder, 'data'))
   await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+}
+
+/**
+ * A server ended by SIGKILL leaves its System V segment (56 bytes, but the system's supply of them is limited) and the
+ * file that names it, on the seventh line: key and id.
+ */
+async function releaseSharedMemory(dataDir: string): Promise<void> {
+  const status = await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')
+  const id = status.split('\n')[6]?.trim().split(/\s+/)[1]
+  // Without ipcrm it stays; not worth failing for.
+  if (id) await run('ipcrm', ['-m', id], { cwd: '/', timeoutMs: 10_000 }).catch(() => {})
 }

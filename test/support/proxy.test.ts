@@ -90,7 +90,8 @@ describe('counting', () => {
     const before = proxy.traffic.roundTrips
     await client.query('select 1')
     expect(proxy.traffic.roundTrips - before).toBe(1)
-    await Promise.all([client.query('select 2'), client.query('select 3')])
+    await client.query('select 2')
+    await client.query('select 3')
     expect(proxy.traffic.roundTrips - before).toBe(3)
     await client.end()
   })
@@ -158,10 +159,9 @@ describe('delay', () => {
     const client = await connected()
     proxy.delay(50)
     const start = performance.now()
-    const answers = await Promise.all([1, 2, 3].map((n) => client.query(`select ${n} as n`)))
-    expect(answers.map(({ rows }) => rows[0].n)).toEqual([1, 2, 3])
-    // There and back three times, as pg sends the next query when the last is answered.
-    expect(performance.now() - start).toBeGreaterThanOrEqual(300)
+    for (const n of [1, 2, 3]) expect((await client.query('select $1::int as n', [n])).rows).toEqual([{ n }])
+    // There and back three times; a timer may be early by less than a millisecond.
+    expect(performance.now() - start).toBeGreaterThan(290)
     proxy.delay(0)
     await client.end()
   })
