@@ -1,5 +1,6 @@
 // Which type is an array of which: learnt from the server once per pool, not once per connection.
 
+import { StatementError } from '@moorings/core'
 import { parse } from 'postgres-array'
 import type { Parser, Serializer } from './library.js'
 
@@ -72,12 +73,25 @@ export function parseArray(text: string, arrayOid: number, element: Parser | und
   return boxes.map((box) => (box === 'NULL' ? null : element === undefined ? box : element(box)))
 }
 
-/** What is not an array is left as it is: an application may write the literal itself. */
-export function serializeArray(value: unknown, arrayOid: number, element: Serializer | undefined): unknown {
+/**
+ * What is not an array is left as it is: an application may write the literal itself.
+ *
+ * @param instead what stands for undefined; where that is undefined too, it is refused
+ */
+export function serializeArray(
+  value: unknown,
+  arrayOid: number,
+  element: Serializer | undefined,
+  instead?: unknown,
+): unknown {
   if (!Array.isArray(value)) return value
-  const items = value.map((item: unknown) => {
-    if (Array.isArray(item)) return serializeArray(item, arrayOid, element)
-    if (item === null || item === undefined) return 'null'
+  const items = value.map((given: unknown) => {
+    const item = given === undefined ? instead : given
+    if (Array.isArray(item)) return serializeArray(item, arrayOid, element, instead)
+    if (item === null) return 'NULL'
+    if (item === undefined) {
+      throw new StatementError('Undefined values are not allowed in an array', { code: 'UNDEFINED_VALUE' })
+    }
     const bare = isParameter(item) ? item.value : item
     const text = element === undefined ? String(bare) : String(element(bare))
     return `"${text.replace(/[\\"]/g, '\\$&')}"`

@@ -67,7 +67,7 @@ export class TableCodec implements Codec {
     const derived: Record<number, Serializer> = Object.create(this.#serializers)
     for (const [array, element] of arrays.entries()) {
       if (this.#parsers[array] !== undefined && this.#serializers[array] !== undefined) continue
-      derived[array] = (value) => serializeArray(value, array, this.#serializers[element])
+      derived[array] = (value) => serializeArray(value, array, this.#serializers[element], this.transform.undefined)
     }
     this.#withArrays = derived
     this.#arrayParsers.clear()
