@@ -18,7 +18,7 @@ beforeAll(async () => {
   await mkdir(join(sources, '../dist'), { recursive: true })
   programs = await mkdtemp(join(sources, '../dist/killed-'))
   for (const file of await readdir(sources)) {
-    if (file.endsWith('.test.ts')) continue
+    if (!file.endsWith('.ts') || file.endsWith('.test.ts')) continue
     const { code } = await transform(await readFile(join(sources, file), 'utf8'), {
       jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
       module: { type: 'es6' },
