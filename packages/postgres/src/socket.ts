@@ -37,7 +37,7 @@ export async function openSocket(
     parsed.socket === undefined
       ? await dial(at('connecting'))
       : await fromFactory(parsed.socket, parsed, at('waiting for the socket factory'))
-  settle(stream, parsed.keepAliveSeconds)
+  tune(stream, parsed.keepAliveSeconds)
   if (parsed.ssl === false) return stream
   if (parsed.sslnegotiation !== 'direct') {
     const accepted = await askForTls(stream, at('asking for TLS'))
@@ -70,6 +70,7 @@ async function fromFactory(
   step: Step,
 ): Promise<Duplex> {
   const { host, port, path } = step.endpoint
+  throwIfAborted(step)
   const made = Promise.resolve().then(() => factory({ ...library, host: [host], port: [port], path: path ?? false }))
   const stream = await orAbort(made, step)
   if (!isDuplex(stream)) {
@@ -114,7 +115,7 @@ function isDuplex(value: unknown): value is Duplex {
   )
 }
 
-function settle(stream: Duplex, keepAliveSeconds: number): void {
+function tune(stream: Duplex, keepAliveSeconds: number): void {
   if (!(stream instanceof net.Socket)) return
   // Without it a statement's last packet may wait for the acknowledgement of the one before.
   stream.setNoDelay(true)
