@@ -94,7 +94,7 @@ export function rowMapper(
   const valueFrom = transform.value.from
   const nameFrom = transform.column.from
 
-  const steps: { key: number | string; parser: Parser | undefined; column: LibraryColumn; to: string }[] = []
+  const steps: Step[] = []
   columns.forEach((column, index) => {
     const parser = codec.parser(column.type, arrays)
     const { name } = column
@@ -102,24 +102,51 @@ export function rowMapper(
     // Of several columns with one name the last wins, in the library too: its value must not be parsed twice.
     if (!byValue && columns.findLastIndex((other) => other.name === name) !== index) return
     const named = nameFrom === undefined ? column : { ...column, name: nameFrom(name) }
-    steps.push({ key: byValue ? index : name, parser, column: named, to: named.name })
+    steps.push({ index, name, parse: reader(parser, valueFrom, named), to: named.name })
   })
   if (steps.length === 0) return rowFrom
+  const mapped = byValue ? byPosition(steps) : nameFrom === undefined ? byName(steps) : renaming(steps)
+  return rowFrom === undefined ? mapped : (row) => rowFrom(mapped(row))
+}
 
-  const value = (step: (typeof steps)[number], text: unknown): unknown => {
-    const parsed = step.parser === undefined || typeof text !== 'string' ? text : step.parser(text)
-    return valueFrom === undefined ? parsed : valueFrom(parsed, step.column)
-  }
+interface Step {
+  readonly index: number
+  readonly name: string
+  readonly to: string
+  readonly parse: (text: unknown) => unknown
+}
+
+function reader(
+  parser: Parser | undefined,
+  valueFrom: LibraryTransform['value']['from'],
+  column: LibraryColumn,
+): Step['parse'] {
+  const parse = (text: unknown) => (typeof text === 'string' && parser !== undefined ? parser(text) : text)
+  return valueFrom === undefined ? parse : (text) => valueFrom(parse(text), column)
+}
+
+// Plain loops: these run for every row of every result.
+
+function byPosition(steps: readonly Step[]): RowMapper {
   return (row) => {
-    let mapped: LibraryRow = row
-    if (Array.isArray(row)) {
-      for (const step of steps) if (typeof step.key === 'number') row[step.key] = value(step, row[step.key])
-    } else if (nameFrom === undefined) {
-      for (const step of steps) row[step.key] = value(step, row[step.key])
-    } else {
-      mapped = Object.fromEntries(steps.map((step) => [step.to, value(step, row[step.key])]))
-    }
-    return rowFrom === undefined ? mapped : rowFrom(mapped)
+    if (Array.isArray(row)) for (const { index, parse } of steps) row[index] = parse(row[index])
+    return row
+  }
+}
+
+function byName(steps: readonly Step[]): RowMapper {
+  return (row) => {
+    if (!Array.isArray(row)) for (const { name, parse } of steps) row[name] = parse(row[name])
+    return row
+  }
+}
+
+function renaming(steps: readonly Step[]): RowMapper {
+  return (row) => {
+    if (Array.isArray(row)) return row
+    const renamed: LibraryRow = {}
+    for (const { name, to, parse } of steps) renamed[to] = parse(row[name])
+    return renamed
   }
 }
 
@@ -139,7 +166,12 @@ export function mapResult(
   if (columns === null || columns === undefined) return
   if (result.length > 0) {
     const map = rowMapper(columns, shape, codec, arrays)
-    if (map !== undefined) for (const [index, row] of result.entries()) result[index] = map(row)
+    if (map !== undefined) {
+      for (let index = 0; index < result.length; index++) {
+        const row = result[index]
+        if (row !== undefined) result[index] = map(row)
+      }
+    }
   }
   const nameFrom = codec.transform.column.from
   if (nameFrom === undefined) return
