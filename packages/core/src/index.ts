@@ -19,12 +19,9 @@ export {
   type Checked,
   checkBy,
   describeGiven,
-  nearestName,
-  pathTo,
   problemsIn,
   problemsOf,
   strictOptions,
-  unknownOption,
 } from './option-problems.js'
 export {
   checkResilience,

@@ -13,7 +13,7 @@ import {
 const schema = strictOptions({
   host: z.string({ error: 'a string' }).optional(),
   password: z.string({ error: 'a string' }).optional(),
-  ports: z.array(z.int({ error: 'an integer' }).max(9, { error: 'an integer' }), { error: 'a list' }).optional(),
+  ports: z.array(z.number().max(9, { error: 'even, <= 9' }).multipleOf(2, { error: 'even, <= 9' })).optional(),
   inner: strictOptions({ deep: z.union([z.literal(1), z.literal(2)], { error: '1 or 2' }) }).optional(),
 })
 
@@ -33,7 +33,7 @@ describe('checkBy', () => {
   })
 
   it('says once what is allowed when a value breaks two rules', () => {
-    expect(problemsOf({ ports: [10.5] })).toEqual([{ path: 'options.ports[0]', given: '10.5', allowed: 'an integer' }])
+    expect(problemsOf({ ports: [11] })).toEqual([{ path: 'options.ports[0]', given: '11', allowed: 'even, <= 9' }])
   })
 
   it('suggests the nearest name at the depth of the unknown one', () => {

@@ -109,6 +109,7 @@ describe('resolveResilience', () => {
     ['max', Number.NaN],
     ['max', null],
     ['max', 1.5],
+    ['min', 30.5],
     ['lifetimeJitter', '0.1'],
   ])('refuses %s: %s, with one problem', (name, value) => {
     const problems = problemsWith({ pool: { [name]: value } })

@@ -55,6 +55,7 @@ export const timersOff = {
   connect_timeout: 0,
   max_lifetime: null,
   backoff: () => 0,
+  publications: 'alltables',
 }
 
 /** The library's reading of a URL and options that passed their checks. No socket is opened, no timer started. */
@@ -80,7 +81,6 @@ export function parseByLibrary(
     prepare: options.no_prepare === true ? false : (options.prepare ?? queryFlag(query, 'prepare') ?? true),
     fetch_types: options.fetch_types ?? queryFlag(query, 'fetch_types') ?? true,
     debug: options.debug ?? queryFlag(query, 'debug') ?? false,
-    publications: options.publications ?? query?.get('publications') ?? 'alltables',
     keep_alive: keepAliveOf(options, query),
     sslnegotiation: options.sslnegotiation ?? (query?.get('sslnegotiation') || process.env.PGSSLNEGOTIATION || null),
     types: options.types,

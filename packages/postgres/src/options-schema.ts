@@ -26,6 +26,7 @@ export const ownedByPool: ReadonlyMap<string, string> = new Map([
   ['backoff', 'nothing: the pool backs off by itself'],
   ['max_pipeline', 'nothing: the pool decides what is pipelined'],
   ['onclose', 'nothing: the pool has no such callback yet'],
+  ['publications', 'nothing: the pool does not subscribe to changes'],
 ])
 
 /** Names other drivers use, which a swapped application may still carry. */
@@ -122,7 +123,6 @@ export const connectionOptions = strictOptions({
   prepare: flag,
   no_prepare: flag,
   fetch_types: flag,
-  publications: text,
   types: types.optional(),
   transform: z
     .custom<NonNullable<postgres.Options<Record<string, postgres.PostgresType>>['transform']>>(
@@ -152,6 +152,7 @@ export const connectionOptions = strictOptions({
   backoff: owned('backoff'),
   max_pipeline: owned('max_pipeline'),
   onclose: owned('onclose'),
+  publications: owned('publications'),
 })
 
 export type ConnectionOptions = z.output<typeof connectionOptions>

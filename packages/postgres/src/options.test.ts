@@ -183,7 +183,6 @@ describe('parseConnection: options', () => {
       transform: { undefined: null },
       connection: { application_name: 'me', statement_timeout: 5 },
       no_prepare: true,
-      publications: 'p',
       onnotice,
       socket,
       debug: false,
@@ -275,6 +274,7 @@ describe('parseConnection: what it refuses', () => {
     ['backoff', false, 'the pool backs off by itself'],
     ['max_pipeline', 5, 'nothing'],
     ['onclose', () => {}, 'nothing'],
+    ['publications', 'p', 'nothing'],
   ])('what the pool owns: %s', (name, value, ours) => {
     const [problem, ...others] = problemsWith({ host: 'h', [name]: value })
     expect(problem?.path).toBe(`connection.${name}`)
@@ -405,6 +405,7 @@ describe('the password', () => {
     ['postgres://u:hunter@h/db?sslmode=hunter://'],
     ['postgres://u:hunter@h%00/db'],
   ])('is not in the error about %s', (url) => {
+    expect(problemsWith(url)[0]?.path).toMatch(/^connection/)
     for (const connection of [url, { url }, { url, max: 3 }]) {
       const error = errorOf(() => parsePoolOptions({ connection, resilience: { pool: { max: 0 } } }))
       for (const text of [error.message, JSON.stringify(error), inspect(error, { depth: 9 }), String(error.stack)]) {

@@ -159,7 +159,6 @@ async function encrypt(stream: Duplex, { ssl, sslnegotiation }: SocketSettings, 
     throw give(stream, refused(step, messageOf(error), error, 'never'))
   }
   guard(secure)
-  secure.once('close', () => stream.destroy())
   await happened(secure, 'secureConnect', () => true, step)
   return secure
 }
