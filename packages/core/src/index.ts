@@ -22,6 +22,7 @@ export {
   problemsIn,
   problemsOf,
   strictOptions,
+  unknownOption,
 } from './option-problems.js'
 export {
   checkResilience,
