@@ -53,8 +53,12 @@ interface Job {
   readonly reject: (error: unknown) => void
   /** The caller has its answer. */
   told: boolean
+  /** It was given to the library. */
+  started: boolean
   /** The library has settled it. */
   settled: boolean
+  /** The caller was told before the server was done with it. */
+  interrupted: boolean
   /** A CancelRequest for it is on its way. */
   cancelling: boolean
   readyBefore: number
@@ -77,7 +81,7 @@ export class StatementQueue {
 
   get activity(): 'idle' | 'running' | 'cancelling' {
     const job = this.#current
-    return job === undefined ? 'idle' : job.told && job.cancelling ? 'cancelling' : 'running'
+    return job === undefined ? 'idle' : job.interrupted ? 'cancelling' : 'running'
   }
 
   /** Carries out a query of postgres.js, made by any instance. It is the query itself that resolves or rejects. */
@@ -89,7 +93,9 @@ export class StatementQueue {
       resolve: query.resolve,
       reject: query.reject,
       told: false,
+      started: false,
       settled: false,
+      interrupted: false,
       cancelling: false,
       readyBefore: 0,
       deadline: undefined,
@@ -113,12 +119,14 @@ export class StatementQueue {
   }
 
   #start(job: Job): void {
-    if (this.#owner.lost !== undefined) {
-      this.#tell(job, this.#explain(undefined, job))
-      this.#leave(job)
+    this.#current = job
+    if (this.#owner.lost !== undefined) this.#tell(job, this.#explain(undefined, job))
+    // Also when it was interrupted between its turn and now.
+    if (job.told) {
+      this.#next(job)
       return
     }
-    this.#current = job
+    job.started = true
     job.readyBefore = this.#parts.reader.readyCount
     this.#use(job.codec)
     const { query } = job
@@ -144,11 +152,9 @@ export class StatementQueue {
     }
     job.settled = true
     try {
-      this.#map(job, value)
+      if (!job.told) this.#map(job, value)
     } catch (error) {
       this.#tell(job, classify(error, 'statement'))
-      this.#finish(job)
-      return
     }
     this.#finish(job)
     this.#answer(job, value)
@@ -171,12 +177,16 @@ export class StatementQueue {
   #finish(job: Job): void {
     if (this.#current !== job || !job.settled) return
     if (this.#owner.lost === undefined && (job.cancelling || this.#parts.reader.readyCount === job.readyBefore)) return
-    this.#current = undefined
-    this.#leave(job)
+    this.#next(job)
+  }
+
+  #next(done: Job): void {
     const next = this.#waiting.shift()
+    this.#current = next
+    this.#leave(done)
     // Not at once: the library is still inside its handling of the last message.
     if (next !== undefined) queueMicrotask(() => this.#start(next))
-    else for (const quiet of this.#whenQuiet.splice(0)) quiet()
+    else if (this.#current === undefined) for (const quiet of this.#whenQuiet.splice(0)) quiet()
   }
 
   #leave(job: Job): void {
@@ -240,7 +250,8 @@ export class StatementQueue {
       this.#waiting.splice(queued, 1)
       this.#leave(job)
     }
-    if (job !== this.#current) return
+    if (job !== this.#current || !job.started) return
+    job.interrupted = true
     const { deadlines, cancelTimeoutMs } = this.#parts
     const abort = new AbortController()
     job.cancelling = true
@@ -248,6 +259,7 @@ export class StatementQueue {
       this.#owner.destroy(new ConnectionLostError(`The server did not confirm a cancel within ${cancelTimeoutMs} ms`))
       abort.abort()
     })
+    if (job.deadline !== undefined) deadlines.delete(job.deadline)
     job.deadline = deadline
     this.#owner.cancel(abort.signal).finally(() => {
       job.cancelling = false
@@ -268,12 +280,12 @@ export class StatementQueue {
 
   /** The connection is gone, and whatever the library has not settled by now it never will. */
   abandon(): void {
-    for (const job of [...(this.#current === undefined ? [] : [this.#current]), ...this.#waiting.splice(0)]) {
-      this.#tell(job, this.#explain(undefined, job))
-      job.settled = true
-      if (job === this.#current) this.#finish(job)
-      else this.#leave(job)
-    }
+    const job = this.#current
+    if (job === undefined || job.settled) return
+    this.#tell(job, this.#explain(undefined, job))
+    job.settled = true
+    // Those that wait behind it find the connection lost when their turn comes.
+    this.#finish(job)
   }
 
   /** What to tell the caller: why the connection is gone says more than how its statement noticed. */
