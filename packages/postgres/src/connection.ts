@@ -8,12 +8,15 @@ import {
   type Endpoint,
   type ErrorSite,
   type MooringsError,
+  ReadOnlyEndpointError,
   type Result,
   type Statement,
+  StatementError,
   type TransactionSettings,
   type TransactionStatus,
 } from '@moorings/core'
 import { sendCancel } from './cancel.js'
+import { classify } from './classify.js'
 import { type Codec, noTransform } from './codec.js'
 import { streamRows } from './cursor.js'
 import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
@@ -100,6 +103,15 @@ export class PostgresConnection implements Connection {
   /** Ends a query that was given to `run`, wherever it is: its caller is told at once. */
   interrupt(query: LibraryQuery, error: MooringsError): void {
     this.#statements.interrupt(query, error)
+  }
+
+  /** A write refused where the server itself takes writes was refused by the transaction's own access mode. */
+  classify(error: unknown, at: ErrorSite): MooringsError {
+    const classified = classify(error, at)
+    const { in_hot_standby: standby, default_transaction_read_only: readOnly } = this.parameters
+    const writable = standby === 'off' && readOnly === 'off'
+    if (!writable || !(classified instanceof ReadOnlyEndpointError)) return classified
+    return new StatementError(classified.message, { code: classified.code, cause: error })
   }
 
   async cancel(signal: AbortSignal): Promise<void> {

@@ -14,7 +14,6 @@ import {
   StatementTimeoutError,
 } from '@moorings/core'
 import type { ArrayTypes } from './array-types.js'
-import { classify } from './classify.js'
 import { type Codec, mapResult, rowMapper, type Shape } from './codec.js'
 import { isResult, type LibraryOptions, type LibraryQuery } from './library.js'
 import type { BackendReader } from './wire.js'
@@ -30,6 +29,7 @@ export interface RunOptions extends ExecuteOptions {
 /** What the queue needs of its connection. */
 export interface QueueOwner {
   readonly lost: MooringsError | undefined
+  classify(error: unknown, at: ErrorSite): MooringsError
   cancel(signal: AbortSignal): Promise<void>
   destroy(reason: MooringsError): void
 }
@@ -154,7 +154,7 @@ export class StatementQueue {
     try {
       if (!job.told) this.#map(job, value)
     } catch (error) {
-      this.#tell(job, classify(error, 'statement'))
+      this.#tell(job, this.#owner.classify(error, 'statement'))
     }
     this.#finish(job)
     this.#answer(job, value)
@@ -291,7 +291,7 @@ export class StatementQueue {
   /** What to tell the caller: why the connection is gone says more than how its statement noticed. */
   #explain(error: unknown, job: Job): MooringsError {
     const lost = this.#owner.lost
-    if (lost === undefined) return classify(error, job.options.site ?? 'statement')
+    if (lost === undefined) return this.#owner.classify(error, job.options.site ?? 'statement')
     return new ConnectionLostError(lost.message, { code: lost.code, cause: error ?? lost.cause ?? lost })
   }
 }
