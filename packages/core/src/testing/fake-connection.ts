@@ -1,0 +1,264 @@
+// A connection to nowhere that keeps the contract of `Connection`, transaction status included, and answers as a test
+// tells it to: at once, with an error, when the test says so, or never.
+
+import type { Connection, Endpoint, TransactionSettings, TransactionStatus } from '../driver.js'
+import { ConnectionLostError, type MooringsError, StatementError } from '../errors.js'
+
+export type Operation =
+  | 'begin'
+  | 'commit'
+  | 'rollback'
+  | 'savepoint'
+  | 'rollbackTo'
+  | 'release'
+  | 'statement'
+  | 'ping'
+  | 'reset'
+  | 'cancel'
+  | 'close'
+
+/** `held`: no answer until the test gives one; without one it hangs, whatever signals say, until the connection is gone. */
+export type Answer = 'ok' | 'held' | Error
+
+export interface HeldOperation {
+  readonly operation: Operation
+  readonly signal: AbortSignal | undefined
+  ok(): void
+  fail(error: Error): void
+}
+
+export interface FakeConnectionParts {
+  readonly id: number
+  readonly epoch: number
+  /** What every operation is answered by, unless told otherwise. */
+  readonly answers?: ReadonlyMap<Operation, Answer>
+}
+
+export class FakeConnection implements Connection {
+  readonly id: number
+  readonly epoch: number
+  readonly endpoint: Endpoint = { host: 'db.test', port: 5432, role: 'primary' }
+  /** Everything that was sent, in order: `begin`, `savepoint s0`, `ping`, … */
+  readonly sent: string[] = []
+  /** How it ended: `lost` by itself, `closed` after a goodbye, `destroyed` by us. */
+  ended: 'lost' | 'closed' | 'destroyed' | undefined
+  /** Set by a test: a cancel is under way. `reset` waits for it to be over. */
+  cancelling = false
+  readonly #always: Map<Operation, Answer>
+  readonly #next = new Map<Operation, Answer[]>()
+  readonly #held = new Set<HeldOperation>()
+  #savepoints: string[] = []
+  #status: TransactionStatus = 'idle'
+  #lost: MooringsError | undefined
+  #onLost: ((reason: MooringsError) => void) | undefined
+
+  constructor({ id, epoch, answers }: FakeConnectionParts) {
+    this.id = id
+    this.epoch = epoch
+    this.#always = new Map(answers)
+  }
+
+  // --- what a test does with it ---
+
+  /** Answers the next calls of an operation, one each. */
+  next(operation: Operation, ...answers: Answer[]): void {
+    this.#next.set(operation, [...(this.#next.get(operation) ?? []), ...answers])
+  }
+
+  /** Answers every call of an operation. */
+  always(operation: Operation, answer: Answer): void {
+    this.#always.set(operation, answer)
+  }
+
+  /** The operation waiting for its answer. */
+  held(operation: Operation): HeldOperation {
+    for (const held of this.#held) if (held.operation === operation) return held
+    throw new Error(`no ${operation} is waiting for an answer on connection ${this.id}`)
+  }
+
+  /** The other side, or the network, ends it. */
+  lose(reason: MooringsError = new ConnectionLostError('The server went away', { code: '57P01' })): void {
+    this.#end('lost', reason)
+  }
+
+  /** Its socket still exists. */
+  get open(): boolean {
+    return this.ended === undefined
+  }
+
+  /** A statement of the borrower's. One that fails inside a transaction aborts it. */
+  statement(text = 'statement'): Promise<void> {
+    return this.#perform('statement', text, () => {
+      if (this.#status === 'failed') throw aborted()
+    })
+  }
+
+  // --- Connection ---
+
+  get lost(): MooringsError | undefined {
+    return this.#lost
+  }
+
+  get activity(): 'idle' | 'running' | 'cancelling' {
+    if (this.cancelling) return 'cancelling'
+    return this.#held.size > 0 ? 'running' : 'idle'
+  }
+
+  get transactionStatus(): TransactionStatus {
+    return this.#status
+  }
+
+  begin(settings?: TransactionSettings): Promise<void> {
+    const words = settings?.isolationLevel === undefined ? 'begin' : `begin isolation level ${settings.isolationLevel}`
+    return this.#perform('begin', words, () => {
+      this.#status = 'open'
+    })
+  }
+
+  commit(): Promise<'committed' | 'rolled-back'> {
+    let outcome: 'committed' | 'rolled-back' = 'committed'
+    const done = this.#perform('commit', 'commit', () => {
+      if (this.#status === 'failed') outcome = 'rolled-back'
+      this.#status = 'idle'
+      this.#savepoints = []
+    })
+    return done.then(() => outcome)
+  }
+
+  rollback(): Promise<void> {
+    return this.#perform('rollback', 'rollback', () => {
+      this.#status = 'idle'
+      this.#savepoints = []
+    })
+  }
+
+  savepoint(name: string): Promise<void> {
+    return this.#perform('savepoint', `savepoint ${name}`, () => {
+      if (this.#status === 'failed') throw aborted()
+      this.#savepoints.push(name)
+    })
+  }
+
+  rollbackTo(name: string): Promise<void> {
+    return this.#perform('rollbackTo', `rollback to ${name}`, () => {
+      this.#savepoints = this.#savepoints.slice(0, this.#position(name) + 1)
+      this.#status = 'open'
+    })
+  }
+
+  release(name: string): Promise<void> {
+    return this.#perform('release', `release ${name}`, () => {
+      if (this.#status === 'failed') throw aborted()
+      this.#savepoints = this.#savepoints.slice(0, this.#position(name))
+    })
+  }
+
+  ping(signal: AbortSignal): Promise<void> {
+    return this.#perform('ping', 'ping', () => {}, signal)
+  }
+
+  reset(signal: AbortSignal): Promise<void> {
+    return this.#perform(
+      'reset',
+      'reset',
+      () => {
+        this.cancelling = false
+        this.#status = 'idle'
+        this.#savepoints = []
+      },
+      signal,
+    )
+  }
+
+  async cancel(signal: AbortSignal): Promise<void> {
+    await this.#perform('cancel', 'cancel', () => {}, signal).catch(() => {})
+  }
+
+  async close(signal: AbortSignal): Promise<void> {
+    if (this.#lost !== undefined) return
+    this.#fence(new ConnectionLostError('The pool has closed this connection'))
+    // The goodbye goes on after the fence: it is what closes the socket.
+    this.sent.push('close')
+    const goodbye = this.#answer('close', signal)
+    await goodbye
+    this.#end('closed')
+  }
+
+  destroy(reason: MooringsError): void {
+    this.#end('destroyed', reason)
+  }
+
+  onLost(listener: (reason: MooringsError) => void): void {
+    this.#onLost = listener
+    if (this.#lost !== undefined) listener(this.#lost)
+  }
+
+  // --- inside ---
+
+  async #perform(operation: Operation, text: string, effect: () => void, signal?: AbortSignal): Promise<void> {
+    if (this.#lost !== undefined) throw this.#lost
+    this.sent.push(text)
+    try {
+      await this.#answer(operation, signal)
+      // Between the answer and us, the connection may have gone: an answer that came is an answer.
+      effect()
+    } catch (error) {
+      if (this.#lost === undefined) this.#fail(operation)
+      throw error
+    }
+  }
+
+  #answer(operation: Operation, signal: AbortSignal | undefined): Promise<void> {
+    const answer = this.#next.get(operation)?.shift() ?? this.#always.get(operation) ?? 'ok'
+    if (answer === 'ok') return Promise.resolve()
+    if (answer !== 'held') return Promise.reject(answer)
+    return new Promise((resolve, reject) => {
+      const held: HeldOperation = {
+        operation,
+        signal,
+        ok: () => {
+          if (this.#held.delete(held)) resolve()
+        },
+        fail: (error) => {
+          if (this.#held.delete(held)) reject(error)
+        },
+      }
+      this.#held.add(held)
+    })
+  }
+
+  /** What an error does to a transaction: COMMIT's ends it, any other one aborts it. */
+  #fail(operation: Operation): void {
+    if (operation === 'commit') this.#status = 'idle'
+    else if (this.#status === 'open') this.#status = 'failed'
+  }
+
+  #position(name: string): number {
+    const at = this.#savepoints.lastIndexOf(name)
+    if (at < 0) throw new StatementError(`savepoint "${name}" does not exist`, { code: '3B001' })
+    return at
+  }
+
+  #fence(reason: MooringsError): void {
+    if (this.#lost !== undefined) return
+    this.#lost = reason
+    this.#onLost?.(reason)
+  }
+
+  /** `lost` is set before anything in flight rejects. */
+  #end(how: 'lost' | 'closed' | 'destroyed', reason?: MooringsError): void {
+    if (reason !== undefined) this.#fence(reason)
+    if (this.ended !== undefined) return
+    this.ended = how
+    for (const held of [...this.#held]) {
+      if (held.operation === 'close') held.ok()
+      else held.fail(this.#lost ?? new ConnectionLostError('The connection is gone'))
+    }
+  }
+}
+
+function aborted(): StatementError {
+  return new StatementError('current transaction is aborted, commands ignored until end of transaction block', {
+    code: '25P02',
+  })
+}

@@ -1,0 +1,125 @@
+// A driver to nowhere: every connect succeeds at once, unless a test holds it and decides its outcome.
+
+import type { ConnectRequest, Driver, ErrorSite } from '../driver.js'
+import { ConnectError, isMooringsError, type MooringsError, StatementError } from '../errors.js'
+import { type Answer, FakeConnection, type Operation } from './fake-connection.js'
+
+/** One connect, held until the test says what becomes of it. */
+export interface FakeAttempt {
+  readonly request: ConnectRequest
+  readonly state: 'pending' | 'succeeded' | 'failed'
+  /** The connection arrives, also after the signal has fired. */
+  succeed(): FakeConnection
+  fail(error?: MooringsError): void
+}
+
+/**
+ * How connects are answered: at once, or by the test. An `obedient` driver rejects a held connect as soon as its signal
+ * fires; one that is `deaf` does not hear it. A function decides for each.
+ */
+export type ConnectAnswer = 'ok' | 'obedient' | 'deaf' | MooringsError | ((attempt: FakeAttempt) => void)
+
+export class FakeDriver implements Driver<FakeConnection> {
+  readonly system = 'postgresql'
+  /** Every connect there was, oldest first. */
+  readonly attempts: FakeAttempt[] = []
+  /** Every connection there was, oldest first. */
+  readonly connections: FakeConnection[] = []
+  /** How connects from now on are answered. */
+  connects: ConnectAnswer = 'ok'
+  readonly #answers = new Map<Operation, Answer>()
+
+  /** Answers every call of an operation on connections made from now on. */
+  always(operation: Operation, answer: Answer): void {
+    this.#answers.set(operation, answer)
+  }
+
+  get pending(): FakeAttempt[] {
+    return this.attempts.filter(({ state }) => state === 'pending')
+  }
+
+  /** Connections whose socket exists. */
+  get open(): FakeConnection[] {
+    return this.connections.filter(({ open }) => open)
+  }
+
+  connection(id: number): FakeConnection {
+    const found = this.connections[id - 1]
+    if (found === undefined) throw new Error(`there is no connection ${id}: ${this.connections.length} were made`)
+    return found
+  }
+
+  attempt(number: number): FakeAttempt {
+    const found = this.attempts[number - 1]
+    if (found === undefined) throw new Error(`there is no attempt ${number}: ${this.attempts.length} were made`)
+    return found
+  }
+
+  connect(request: ConnectRequest): Promise<FakeConnection> {
+    const answer = this.connects
+    return new Promise((resolve, reject) => {
+      const attempt = new Attempt(
+        request,
+        () => {
+          const connection = this.#make(request.epoch)
+          resolve(connection)
+          return connection
+        },
+        reject,
+      )
+      this.attempts.push(attempt)
+      if (answer === 'ok') attempt.succeed()
+      else if (answer === 'obedient') {
+        request.signal.addEventListener('abort', () => attempt.fail(refusal('aborted')), { once: true })
+      } else if (typeof answer === 'function') answer(attempt)
+      else if (answer !== 'deaf') attempt.fail(answer)
+    })
+  }
+
+  classify(error: unknown, at: ErrorSite): MooringsError {
+    if (isMooringsError(error)) return error
+    const message = error instanceof Error ? error.message : String(error)
+    const options = { cause: error, code: codeOf(error) }
+    return at === 'connect' ? new ConnectError(message, options) : new StatementError(message, options)
+  }
+
+  #make(epoch: number): FakeConnection {
+    const connection = new FakeConnection({ id: this.connections.length + 1, epoch, answers: this.#answers })
+    this.connections.push(connection)
+    return connection
+  }
+}
+
+/** A database that is not there. */
+export function refusal(message = 'connect ECONNREFUSED db.test:5432'): ConnectError {
+  return new ConnectError(message, { code: 'ECONNREFUSED', endpoint: 'db.test:5432' })
+}
+
+class Attempt implements FakeAttempt {
+  readonly request: ConnectRequest
+  state: 'pending' | 'succeeded' | 'failed' = 'pending'
+  readonly #arrive: () => FakeConnection
+  readonly #refuse: (error: MooringsError) => void
+
+  constructor(request: ConnectRequest, arrive: () => FakeConnection, refuse: (error: MooringsError) => void) {
+    this.request = request
+    this.#arrive = arrive
+    this.#refuse = refuse
+  }
+
+  succeed(): FakeConnection {
+    if (this.state !== 'pending') throw new Error(`this connect has ${this.state} already`)
+    this.state = 'succeeded'
+    return this.#arrive()
+  }
+
+  fail(error: MooringsError = refusal()): void {
+    if (this.state !== 'pending') return
+    this.state = 'failed'
+    this.#refuse(error)
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
