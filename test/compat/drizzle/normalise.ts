@@ -86,12 +86,12 @@ export function describeStatement(statement: unknown): Plain {
 
 function describeColumn(column: unknown): Plain {
   if (typeof column !== 'object' || column === null) return normalise(column)
-  const { type, table, parser, ...rest } = column as Record<string, unknown>
+  // Whether a column shows its parser is an operation of its own.
+  const { type, table, parser: _parser, ...rest } = column as Record<string, unknown>
   return {
     ...normaliseObject(rest, {}),
     type: describeType(type),
     table: table === 0 ? 'none' : typeof table,
-    parser: typeof parser,
   }
 }
 
@@ -128,5 +128,10 @@ function normaliseError(error: Error, options: NormaliseOptions): Plain {
   const chain = chainOf(error)
   const root = chain.at(-1) ?? error
   const code = chain.map((link) => ('code' in link ? link.code : undefined)).find((found) => found !== undefined)
-  return { code: normalise(code), name: root.name, message: root.message }
+  const message = root.message
+    // postgres.js's own errors end with the server's address.
+    .replace(/^(write \w+) \S+$/, '$1 (address)')
+    // How our errors word what is allowed is tested where they are made.
+    .replaceAll(/; allowed: .*/g, '')
+  return { code: normalise(code), name: root.name, message }
 }

@@ -1,11 +1,24 @@
 // What the program is made of: named operations, and what each of them is given to work with.
 
 import type { drizzle, PostgresJsDatabase } from 'drizzle-orm/postgres-js'
-import type { Sql } from 'postgres'
+import type { DrizzleConfig } from 'drizzle-orm/utils'
+import type { Options, PostgresType, Sql } from 'postgres'
 import type { Admin } from '../../support/admin.js'
 import type * as schema from './schema/index.js'
 
-export type Factory = typeof drizzle
+type ConnectionOptions = { url?: string } & Options<Record<string, PostgresType>>
+
+/** The type of `drizzle` as of 0.45, less its second type parameter (the client's type), which ours decides. */
+export interface Factory {
+  <TSchema extends Record<string, unknown> = Record<string, never>>(
+    ...params:
+      | [Sql | string]
+      | [Sql | string, DrizzleConfig<TSchema>]
+      | [DrizzleConfig<TSchema> & ({ connection: string | ConnectionOptions } | { client: Sql })]
+  ): PostgresJsDatabase<TSchema> & { $client: Sql }
+  mock: typeof drizzle.mock
+}
+
 export type Schema = typeof schema
 export type Db = PostgresJsDatabase<Schema> & { $client: Sql }
 

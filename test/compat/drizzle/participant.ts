@@ -3,6 +3,7 @@
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import { killBackends } from '../../support/admin.js'
 import { createDatabase, type Database, inventName } from '../../support/database.js'
+import { until } from '../../support/until.js'
 import { normalise, type Plain } from './normalise.js'
 import type { Address, Context, Db, Factory, Operation } from './operation.js'
 import * as schema from './schema/index.js'
@@ -72,10 +73,16 @@ export class Participant {
   /** Back to the seed, by force if need be. */
   async #reset(): Promise<Plain | undefined> {
     const { admin } = this.#database
-    const open = await admin.query(
-      `select state, query from pg_stat_activity
-        where datname = current_database() and state like 'idle in transaction%' order by query`,
-    )
+    let open: unknown[] = []
+    const none = async () => {
+      open = await admin.query(
+        `select state, query from pg_stat_activity
+          where datname = current_database() and state like 'idle in transaction%' order by query`,
+      )
+      return open.length === 0
+    }
+    // Some of postgres.js's promises resolve just before the transaction behind them ends.
+    await until(none, { what: 'transactions to end', timeoutMs: 2_000 }).catch(() => {})
     const stuck = await admin.query(`set lock_timeout = '3s'; ${resetSql}`).then(
       () => undefined,
       (error: Error) => error.message,

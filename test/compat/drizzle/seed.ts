@@ -39,7 +39,7 @@ insert into posts (author_id, title, body, score, published, labels, details, pu
   (1, 'A second note', null, 7.25, false, '{}', null, null),
   (2, 'Nanoseconds', 'A foot of wire', 9.75, true, '{"hard, ware"}', '{"words": 12, "draft": false}', '2024-03-02 12:00:00.5'),
   (3, 'Goto', 'Considered', 8.00, true, null, '{"words": 1, "draft": true}', '2024-03-03 12:00:00'),
-  (3, 'Shortest path', 'Twenty minutes', null, false, '{"graphs",NULL}', null, null),
+  (3, 'Shortest path', 'Twenty minutes', null, false, '{"graphs","trees"}', null, null),
   (4, 'Substitution', null, 9.75, true, '{"types"}', '{"words": 40}', '2024-03-04 12:00:00');
 
 insert into comments (post_id, author_id, text, made_at) values

@@ -1,6 +1,7 @@
 // The two sides of the comparison. What an application changes to come to Moorings is the one import of `drizzle`.
 
-import { drizzle as ours, drizzle as stock } from 'drizzle-orm/postgres-js'
+import { drizzle as ours } from '@moorings/drizzle/postgres-js'
+import { drizzle as stock } from 'drizzle-orm/postgres-js'
 import type { Factory } from './operation.js'
 
 export interface Side {

@@ -123,6 +123,22 @@ export const clientFragments: readonly Operation[] = [
     const query = sql`insert into tags (name) values ('once') returning id`
     return { first: await query, second: await query, count: (await sql`select count(*)::int as n from tags`)[0] }
   }),
+  operation('then, catch and finally of a query', async ({ sql }) => {
+    let finished = 0
+    const value = await sql`select 1 as one`
+      .then((rows) => rows.length)
+      .finally(() => {
+        finished += 1
+      })
+    const caught = await sql`select 1 / 0`.catch((error: unknown) => ({ error }))
+    const settled = await Promise.allSettled([sql`select 2 as two`, sql`select 2 / 0`])
+    return { value, caught, settled, finished }
+  }),
+  operation('a megabyte there and back', async ({ sql }) => {
+    const bytes = Buffer.alloc(1_000_000, 'moorings')
+    const [row] = await sql`select ${bytes}::bytea as bytes, ${'x'.repeat(1_000_000)}::text as text`
+    return { same: bytes.equals(row?.bytes), length: row?.text.length }
+  }),
   operation('a query runs when it is awaited, not before', async ({ sql }) => {
     sql`insert into tags (name) values ('never')`
     return sql`select count(*)::int as n from tags`

@@ -24,6 +24,10 @@ export const clientResults: readonly Operation[] = [
       keys: Object.keys(result),
     }
   }),
+  operation('the columns of a result show their parsers', async ({ sql }) => {
+    const { columns } = await sql`select id, name, joined_at from users`
+    return columns.map(({ name, parser }) => [name, typeof parser])
+  }),
   operation('count and command without rows', async ({ sql }) => {
     const insert = await sql`insert into tags (name) values ('a'), ('b')`
     const create = await sql`create table scratch.empty (id int)`
@@ -106,6 +110,32 @@ export const clientResults: readonly Operation[] = [
       rows.push(row)
     })
     return { rows, result }
+  }),
+  operation('forEach with a callback that throws', async ({ drizzle, url }) => {
+    const { $client: sql } = drizzle(url)
+    const thrown = new Error('enough')
+    const caught = await errorOf(
+      threePages(sql).forEach(() => {
+        throw thrown
+      }),
+    )
+    return { same: caught === thrown, after: await sql`select 1 as one` }
+  }),
+  operation('values and raw by forEach and cursor', async ({ sql }) => {
+    const seen: unknown[] = []
+    const see = (rows: unknown) => {
+      seen.push(Array.isArray(rows) ? [...rows] : rows)
+    }
+    await threePages(sql).values().forEach(see)
+    await threePages(sql).raw().forEach(see)
+    await threePages(sql).raw().cursor(2, see)
+    return seen
+  }),
+  operation('a cursor by unsafe, with parameters', async ({ sql }) => {
+    const pages: unknown[] = []
+    for await (const rows of sql.unsafe('select n from generate_series(1, $1::int) n', [3]).cursor(2))
+      pages.push([...rows])
+    return pages
   }),
   operation('a cursor with a callback, row by row', async ({ sql }) => {
     const pages: unknown[] = []

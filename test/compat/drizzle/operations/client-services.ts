@@ -1,6 +1,5 @@
 // db.$client as a postgres.js Sql: notifications, COPY, cancelling, parameters, options, ending.
 
-import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { until } from '../../../support/until.js'
@@ -73,6 +72,12 @@ export const clientServices: readonly Operation[] = [
     query.cancel()
     return { caught: await failure, after: await sql`select 1 as one` }
   }),
+  operation('cancel() before a query has started', async ({ sql }) => {
+    const query = sql`insert into tags (name) values ('never')`
+    query.cancel()
+    const caught = await errorOf(query)
+    return { code: (caught as { code?: string }).code, tags: await sql`select count(*)::int as n from tags` }
+  }),
   operation('parameters tell what the server said when it was first asked', async ({ sql }) => {
     await sql`select 1`
     const { server_version, server_encoding, client_encoding, standard_conforming_strings, integer_datetimes } =
@@ -144,13 +149,10 @@ export const clientServices: readonly Operation[] = [
     const large = await sql.largeObject()
     await large.write(Buffer.from('hello world'))
     await large.seek(6)
-    const readable = await large.readable()
     const chunks: Buffer[] = []
-    readable.on('data', (chunk: Buffer) => chunks.push(chunk))
-    await once(readable, 'end')
-    const size = await large.size()
+    for await (const chunk of await large.readable()) chunks.push(chunk)
     await large.close()
-    return { text: Buffer.concat(chunks).toString(), size }
+    return Buffer.concat(chunks).toString()
   }),
   failing('a query after end() is refused', 'CONNECTION_ENDED', async ({ drizzle, url }) => {
     const db = drizzle(url)
@@ -162,6 +164,16 @@ export const clientServices: readonly Operation[] = [
     const db = drizzle(url)
     await db.$client.end()
     return db.execute('select 1')
+  }),
+  operation('end() with a timeout of nothing rejects what runs', async ({ drizzle, url, admin }) => {
+    const db = drizzle(url)
+    await admin.query('select pg_advisory_lock(8)')
+    const running = errorOf(db.execute(`select pg_advisory_xact_lock(8), 'rejected' as state`))
+    await until(() => isRunning(admin, 'rejected'), { what: 'the query to run' })
+    await db.$client.end({ timeout: 0 })
+    const caught = await running
+    await admin.query('select pg_advisory_unlock(8)')
+    return caught
   }),
   operation('end() lets what runs finish, and may be called twice', async ({ drizzle, url, admin }) => {
     const db = drizzle(url)

@@ -1,5 +1,6 @@
 // db.$client as a postgres.js Sql: begin, savepoint, reserve.
 
+import { describeStatement } from '../normalise.js'
 import { errorOf, failing, type Operation, operation } from '../operation.js'
 
 export const clientTransactions: readonly Operation[] = [
@@ -79,6 +80,30 @@ export const clientTransactions: readonly Operation[] = [
       values: await tx`select id, name from tags order by id`.values(),
     })),
   ),
+  operation('fragments and helpers of the root client inside begin', ({ sql }) => {
+    const old = sql`age > ${80}`
+    return sql.begin(async (tx) => ({
+      fragment: await tx`select id from users where ${old} and ${sql`id > ${1}`} order by ${sql('id')}`,
+      helper: await tx`insert into tags ${sql({ name: 'by the root' })} returning id, name`,
+      nested: await tx.savepoint((nested) => nested`select count(*)::int as n from tags where ${tx`id > ${4}`}`),
+      outer: await tx.savepoint(async () => tx`select count(*)::int as n from tags`),
+    }))
+  }),
+  operation('describe, forEach and simple inside begin', ({ sql }) =>
+    sql.begin(async (tx) => {
+      const rows: unknown[] = []
+      await tx`insert into tags (name) values ('inside')`
+      const result = await tx`select name from tags where id > ${3} order by id`.forEach((row) => {
+        rows.push(row)
+      })
+      return {
+        described: describeStatement(await tx`select name from tags where id = ${1}`.describe()),
+        rows,
+        count: result.count,
+        simple: await tx`select 1 as one`.simple(),
+      }
+    }),
+  ),
   operation('a cursor inside begin', ({ sql }) =>
     sql.begin(async (tx) => {
       const pages: unknown[] = []
@@ -143,6 +168,18 @@ export const clientTransactions: readonly Operation[] = [
       return { outside, inside: await tx`select count(*)::int as n from tags` }
     }),
   ),
+  operation('reserve goes on after a failed query, and rolls back by hand', async ({ sql }) => {
+    const reserved = await sql.reserve()
+    try {
+      await reserved`begin`
+      await reserved`insert into tags (name) values ('undone')`
+      const caught = await errorOf(reserved`select 1 / 0`)
+      await reserved`rollback`
+      return { caught, after: await reserved`select count(*)::int as n from tags` }
+    } finally {
+      reserved.release()
+    }
+  }),
   operation('reserve keeps one connection', async ({ sql }) => {
     const reserved = await sql.reserve()
     try {
@@ -159,9 +196,8 @@ export const clientTransactions: readonly Operation[] = [
     }
   }),
   // With a client of its own: postgres.js leaves the transaction open.
-  failing(
-    'begin as a plain statement is refused',
-    'UNSAFE_TRANSACTION',
-    ({ drizzle, url }) => drizzle(url).$client`begin`,
-  ),
+  failing('begin as a plain statement is refused', 'UNSAFE_TRANSACTION', async ({ drizzle, url }) => {
+    await drizzle(url).$client`begin`
+    return 'begun'
+  }),
 ]

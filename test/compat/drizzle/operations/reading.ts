@@ -147,7 +147,7 @@ export const reading: readonly Operation[] = [
         plain: sql`count(*)`,
         mapped: sql`count(*)`.mapWith(Number),
         names: sql<string[]>`array_agg(${users.name} order by ${users.id})`,
-        ages: sql<(number | null)[]>`array_agg(${users.age} order by ${users.id})`,
+        ages: sql<(number | null)[]>`array_agg(coalesce(${users.age}, 0) order by ${users.id})`,
         objects: sql`json_agg(json_build_object('id', ${users.id}) order by ${users.id})`,
       })
       .from(users),

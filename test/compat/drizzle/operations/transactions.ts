@@ -2,7 +2,7 @@
 
 import { eq, sql, TransactionRollbackError } from 'drizzle-orm'
 import { type Context, errorOf, failing, type Operation, operation } from '../operation.js'
-import { accounts, tags, users } from '../schema/index.js'
+import { accounts, tags, transfers, users } from '../schema/index.js'
 
 const tagNames = async ({ db }: Context) =>
   (await db.select({ name: tags.name }).from(tags).orderBy(tags.id)).map(({ name }) => name)
@@ -96,7 +96,7 @@ export const transactions: readonly Operation[] = [
   failing('an isolation level that does not exist', '42601', ({ db }) =>
     db.transaction(async () => 'ran', { isolationLevel: 'strict' as never }),
   ),
-  failing('an empty configuration', '42601', ({ db }) => db.transaction((tx) => tx.execute(settings), {})),
+  failing('an empty configuration', '42601', ({ db }) => db.transaction(async () => 'ran', {})),
   operation('a repeatable read sees one state', ({ db }) =>
     db.transaction(
       async (tx) => {
@@ -196,6 +196,43 @@ export const transactions: readonly Operation[] = [
       await tx.execute(sql`select 1`)
     }),
   ),
+  operation('a body runs once, even if it fails', async ({ db }) => {
+    const runs = { commit: 0, unique: 0, readOnly: 0, thrown: 0, atCommit: 0 }
+    const count = (name: keyof typeof runs) => {
+      runs[name] += 1
+    }
+    const caught = [
+      await errorOf(db.transaction(async () => count('commit'))),
+      await errorOf(
+        db.transaction(async (tx) => {
+          count('unique')
+          await tx.insert(tags).values({ name: 'logic' })
+        }),
+      ),
+      await errorOf(
+        db.transaction(
+          async (tx) => {
+            count('readOnly')
+            await tx.insert(tags).values({ name: 'no' })
+          },
+          { accessMode: 'read only' },
+        ),
+      ),
+      await errorOf(
+        db.transaction(async () => {
+          count('thrown')
+          throw Object.assign(new Error('mine'), { code: '40001' })
+        }),
+      ),
+      await errorOf(
+        db.transaction(async (tx) => {
+          count('atCommit')
+          await tx.insert(transfers).values({ accountId: 99, amount: '1' })
+        }),
+      ),
+    ]
+    return { runs, caught }
+  }),
   operation('money moved between accounts, or not at all', async ({ db }) => {
     const move = (amount: string) =>
       db.transaction(async (tx) => {
