@@ -1,10 +1,32 @@
 import preset from '../jest.preset.js'
 
+// What only a whole run can be told, not a project of it.
+const { passWithNoTests = false, ...project } = preset
+
 /** @type {import('jest').Config} */
-export default {
-  ...preset,
+const shared = {
+  ...project,
   globalSetup: '<rootDir>/support/global-setup.ts',
   globalTeardown: '<rootDir>/support/global-teardown.ts',
+}
+
+/** @type {import('jest').Config} */
+export default {
   // Tests here wait for real servers on machines that may be busy; each wait has a limit and an error of its own.
   testTimeout: 60_000,
+  passWithNoTests,
+  projects: [
+    { ...shared, displayName: 'test' },
+    {
+      // Kysely's compatibility test once more, on the oldest version that is supported.
+      ...shared,
+      displayName: 'kysely 0.28',
+      testMatch: ['<rootDir>/compat/kysely/kysely.test.ts'],
+      moduleNameMapper: {
+        ...preset.moduleNameMapper,
+        '^kysely(/migration)?$': 'kysely-0-28',
+        '^kysely/helpers/postgres$': 'kysely-0-28/helpers/postgres',
+      },
+    },
+  ],
 }
