@@ -81,7 +81,7 @@ describe('restart', () => {
 describe('kill', () => {
   test('by SIGKILL takes every backend along, and restart recovers what was committed', async () => {
     await admin.query('create table committed as select 1 as one')
-    const client = new pg.Client({ connectionString: cluster.url })
+    const client = new pg.Client({ connectionString: cluster.url, statement_timeout: 30_000 })
     const lost = new Promise<Error>((resolve) => client.on('error', resolve))
     await client.connect()
     const rows = await client.query<{ pid: number }>('select pg_backend_pid() as pid')

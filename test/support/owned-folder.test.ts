@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { lutimes, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, lutimes, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -11,12 +12,16 @@ import { until } from './until.js'
 
 const sources = dirname(fileURLToPath(import.meta.url))
 let programs: string
+// Of their own, or anybody else's start would sweep what is left here for these tests' own sweep.
+let temporary: string
 
 // A process to be killed cannot be jest's own, and Node runs no TypeScript: so these sources as JavaScript, below the
 // repository, where the packages are found.
 beforeAll(async () => {
   await mkdir(join(sources, '../dist'), { recursive: true })
   programs = await mkdtemp(join(sources, '../dist/killed-'))
+  temporary = await mkdtemp(join(tmpdir(), 'moorings-killed-'))
+  await chmod(temporary, 0o711)
   for (const file of await readdir(sources)) {
     if (!file.endsWith('.ts') || file.endsWith('.test.ts')) continue
     const { code } = await transform(await readFile(join(sources, file), 'utf8'), {
@@ -34,7 +39,9 @@ beforeAll(async () => {
   )
 })
 
-afterAll(() => rm(programs, { recursive: true, force: true }))
+afterAll(async () => {
+  for (const folder of [programs, temporary]) await rm(folder, { recursive: true, force: true })
+})
 
 interface Program {
   process: ChildProcess
@@ -43,7 +50,10 @@ interface Program {
 }
 
 async function startProgram(): Promise<Program> {
-  const child = spawn(process.execPath, [join(programs, 'program.js')], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [join(programs, 'program.js')], {
+    env: { ...process.env, TMPDIR: temporary },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   let output = ''
   child.stdout.on('data', (chunk) => {
     output += chunk

@@ -3,7 +3,6 @@
 import { connect, type Socket } from 'node:net'
 import { type Direction, Framer, type Message } from './framing.js'
 import { Lane, type LaneConditions } from './lane.js'
-import { reset } from './reset.js'
 import type { CutHow, Rules } from './rules.js'
 import { type ConnectionState, Session } from './session.js'
 import { type Traffic, TrafficCounter } from './traffic.js'
@@ -93,8 +92,8 @@ export class ProxyConnection implements ProxiedConnection {
     if (this.#phase === 'closed') return
     this.#phase = 'ending'
     for (const lane of Object.values(this.#lanes)) lane.discard()
-    reset(this.#client)
-    reset(this.#server)
+    this.#client.resetAndDestroy()
+    this.#server.resetAndDestroy()
   }
 
   close(): void {
@@ -118,7 +117,7 @@ export class ProxyConnection implements ProxiedConnection {
     from.on('error', () => {})
     from.once('close', (hadError) => {
       const passOn = hadError && this.#phase === 'carrying' && !this.#swallows(direction)
-      if (passOn) lane.whenEmpty(() => reset(to))
+      if (passOn) lane.whenEmpty(() => to.resetAndDestroy())
       if (this.#client.destroyed && this.#server.destroyed) this.#closed()
     })
   }
@@ -185,7 +184,7 @@ export class ProxyConnection implements ProxiedConnection {
     if (this.#phase !== 'carrying') return
     this.#phase = 'ending'
     this.#lanes['to-client'].whenEmpty(() => {
-      if (how === 'reset') afterOnePoll(() => reset(this.#client))
+      if (how === 'reset') afterOnePoll(() => this.#client.resetAndDestroy())
       else this.#client.end()
     })
     this.#lanes['to-server'].whenEmpty(() => this.#server.end())

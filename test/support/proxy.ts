@@ -5,7 +5,6 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Direction } from './framing.js'
 import { freePort } from './free-port.js'
 import { type ProxiedConnection, ProxyConnection, type Swallowed, type WireConditions } from './proxy-connection.js'
-import { reset } from './reset.js'
 import { type Cut, type CutOptions, Rules } from './rules.js'
 import { sumTraffic, type Traffic } from './traffic.js'
 import { until } from './until.js'
@@ -130,7 +129,7 @@ class TcpProxy implements FaultProxy {
 
   resetAll(): void {
     for (const connection of this.connections) connection.reset()
-    for (const socket of this.#refused) reset(socket)
+    for (const socket of this.#refused) socket.resetAndDestroy()
   }
 
   closeAll(): void {
@@ -205,7 +204,7 @@ class TcpProxy implements FaultProxy {
       client.once('end', () => client.destroy())
       client.end()
     } else {
-      reset(client)
+      client.resetAndDestroy()
     }
   }
 }
