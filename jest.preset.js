@@ -7,6 +7,7 @@ const packages = fileURLToPath(new URL('./packages', import.meta.url))
 export default {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
+  passWithNoTests: true,
   testMatch: ['<rootDir>/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
   modulePathIgnorePatterns: ['/dist/'],
