@@ -14,12 +14,11 @@ import { ask, counts, empty, fixture, takeOne } from './testing/fixture.js'
 import { watch } from './testing/watch.js'
 import { Transaction } from './transaction.js'
 
-const one = { max: 1, overflow: 0 }
-
-/** A pool whose first connection exists and lies idle. */
+/** A pool whose first connection lies idle, and is not new. */
 async function ready() {
-  const setup = fixture(one)
+  const setup = fixture({ max: 1, overflow: 0, validateAfterIdleMs: 3_600_000 })
   await setup.pool.start()
+  await setup.clock.advance(60_000)
   return { ...setup, connection: setup.driver.connection(1) }
 }
 

@@ -34,7 +34,7 @@ describe('a connection lost while idle', () => {
   })
 
   it('is nothing the callers see, though all are lost at once', async () => {
-    const { pool, driver } = await rested(3, 0)
+    const { pool, driver } = await rested(3, 60_000)
     for (const connection of driver.connections) connection.lose()
     const leases = await take(pool, 3)
     expect(leases.map(({ connection }) => connection.id)).toEqual([4, 5, 6])

@@ -152,8 +152,9 @@ describe('a lease', () => {
   })
 
   it('whose connection is lost rejects every use with the reason, for ever', async () => {
-    const { pool, driver } = fixture({ max: 1, overflow: 0 })
+    const { pool, driver, clock } = fixture({ max: 1, overflow: 0 })
     const lease = await takeOne(pool)
+    await clock.advance(60_000)
     const reason = new ConnectionLostError('terminating connection due to administrator command', { code: '57P01' })
     driver.connection(1).lose(reason)
     const next = await takeOne(pool)
@@ -168,8 +169,9 @@ describe('a lease', () => {
   })
 
   it('whose connection is lost frees its place at that moment, and only once', async () => {
-    const { pool, driver } = fixture({ max: 1, overflow: 0 })
+    const { pool, driver, clock } = fixture({ max: 1, overflow: 0 })
     const lease = await takeOne(pool)
+    await clock.advance(60_000)
     driver.connection(1).lose()
     expect(counts(pool)).toEqual(empty)
     await takeOne(pool)

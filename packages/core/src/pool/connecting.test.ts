@@ -232,7 +232,7 @@ describe('a database that is down', () => {
     await ask(pool, 1)
     await clock.advance(5_000)
     driver.connects = 'ok'
-    await clock.advance(500)
+    await clock.advance(60_000)
     driver.connects = refusal()
     const events = await eventsOf('moorings:connect:failed', async () => {
       driver.connection(1).lose()

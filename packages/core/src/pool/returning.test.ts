@@ -153,10 +153,11 @@ describe('a failed BEGIN', () => {
   })
 
   it('because the connection was lost leaks nothing, and a waiter gets another', async () => {
-    const { pool, driver } = fixture(one)
+    const { pool, driver, clock } = fixture(one)
     driver.always('begin', 'held')
     const failed = watch(pool.transaction(() => {}))
     const [waiting] = await ask(pool, 1)
+    await clock.advance(20_000)
     driver.connection(1).lose()
     await settled()
     expect(failed.error).toBeInstanceOf(ConnectionLostError)

@@ -70,7 +70,12 @@ export class FakeConnection implements Connection {
     this.#always.set(operation, answer)
   }
 
-  /** The operation waiting for its answer. */
+  /** Every operation waiting for its answer. */
+  get waiting(): HeldOperation[] {
+    return [...this.#held]
+  }
+
+  /** The one of this kind. */
   held(operation: Operation): HeldOperation {
     for (const held of this.#held) if (held.operation === operation) return held
     throw new Error(`no ${operation} is waiting for an answer on connection ${this.id}`)
