@@ -166,6 +166,12 @@ export class Transaction<C extends Connection = Connection> {
     if (this.#firstError !== undefined) throw this.#aborted()
   }
 
+  /** A statement that was refused because an earlier one had failed says nothing; the earlier one's error does. */
+  telling(error: unknown): unknown {
+    if (!(error instanceof TransactionAbortedError) || error.cause === this.#firstError) return error
+    return this.#firstError ?? error
+  }
+
   #aborted(): TransactionAbortedError {
     const first = this.#firstError
     const named = first instanceof Error || isMooringsError(first) ? `: ${first.message}` : ''
@@ -194,9 +200,10 @@ export async function runTransaction<C extends Connection, T>(
     try {
       result = await body(transaction)
     } catch (error) {
+      const telling = transaction.telling(error)
       const failure = await transaction.rollback()
-      if (failure !== undefined) attachRollbackError(error, failure)
-      throw error
+      if (failure !== undefined) attachRollbackError(telling, failure)
+      throw telling
     }
     await transaction.commit()
     return result

@@ -2,7 +2,13 @@
 // and a transaction's settings travel with BEGIN. Two hooks on the session object, so that they fit the session classes
 // of every release (0.45 and 1.0 differ in everything else).
 
-import { InvalidOptionsError, isMooringsError, type TransactionSettings, unknownOption } from '@moorings/core'
+import {
+  addCallerFrames,
+  InvalidOptionsError,
+  isMooringsError,
+  type TransactionSettings,
+  unknownOption,
+} from '@moorings/core'
 import type { Client } from '@moorings/postgres'
 import type { TransactionSql } from 'postgres'
 
@@ -82,7 +88,9 @@ function throwDirectly(session: Session): void {
 }
 
 function rethrow(error: unknown): never {
-  throw error instanceof Error && !isMooringsError(error) && isMooringsError(error.cause) ? error.cause : error
+  if (!(error instanceof Error) || isMooringsError(error) || !isMooringsError(error.cause)) throw error
+  addCallerFrames(error.cause, error)
+  throw error.cause
 }
 
 const beginWith = ['isolationLevel', 'accessMode', 'deferrable']

@@ -28,7 +28,40 @@ export interface Codec {
   /** The parser of a column. NULL never reaches it. */
   parserOf(oid: number): (text: string) => unknown
   /** A parameter as the server is to read it, `null` for NULL. Throws what a value's own `toPostgres` or `toJSON` throws. */
-  prepareValue(value: unknown): string | null
+  prepareParameter(value: unknown): Parameter
+}
+
+/** A parameter on its way to the server. */
+export type Parameter = string | null | Bytes
+
+/**
+ * Bytes whose column is not known yet: in a bytea they are themselves, in a uuid its sixteen bytes, elsewhere UTF-8 text,
+ * as pg's binary parameters are read by the server. Not a Uint8Array, of which postgres.js would make a bytea at once.
+ */
+export class Bytes {
+  readonly #bytes: Buffer
+
+  constructor(view: ArrayBufferView) {
+    this.#bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
+  }
+
+  get bytea(): string {
+    return `\\x${this.#bytes.toString('hex')}`
+  }
+
+  get uuid(): string {
+    return this.#bytes.toString('hex')
+  }
+
+  toString(): string {
+    return this.#bytes.toString('utf8')
+  }
+}
+
+/** By the type the server asks for; everything else is written as its text. */
+export const binarySerializers: Record<number, (value: unknown) => unknown> = {
+  17: (value) => (value instanceof Bytes ? value.bytea : String(value)),
+  2950: (value) => (value instanceof Bytes ? value.uuid : String(value)),
 }
 
 /**
@@ -38,7 +71,7 @@ export interface Codec {
 export function createCodec(types: TypeParsers = pgTypes): Codec {
   return {
     parserOf: (oid) => types.getTypeParser(oid, 'text'),
-    prepareValue,
+    prepareParameter: (value) => prepare(value, []),
   }
 }
 
@@ -51,13 +84,14 @@ export function createCodec(types: TypeParsers = pgTypes): Codec {
  * - everything else: its text
  */
 export function prepareValue(value: unknown): string | null {
-  return prepare(value, [])
+  const prepared = prepare(value, [])
+  return prepared instanceof Bytes ? prepared.bytea : prepared
 }
 
-function prepare(value: unknown, outer: readonly object[]): string | null {
+function prepare(value: unknown, outer: readonly object[]): Parameter {
   if (value === null || value === undefined) return null
   if (typeof value !== 'object') return String(value)
-  if (ArrayBuffer.isView(value)) return bytea(value)
+  if (ArrayBuffer.isView(value)) return new Bytes(value)
   // Not instanceof: a Date may come from another realm (a vm context, jest).
   if (nodeTypes.isDate(value)) return localTime(value)
   if (Array.isArray(value)) return arrayLiteral(value)
@@ -74,10 +108,6 @@ function json(value: object): string | null {
   // Its type hides that the answer is undefined where a toJSON() returns undefined.
   const text: string | undefined = JSON.stringify(value)
   return text ?? null
-}
-
-function bytea(view: ArrayBufferView): string {
-  return `\\x${Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString('hex')}`
 }
 
 function arrayLiteral(items: readonly unknown[]): string {

@@ -3,9 +3,9 @@
 
 import {
   AcquireAbortedError,
+  addCallerFrames,
   type Lease,
   LeaseReleasedError,
-  type MooringsError,
   StatementCancelledError,
   Transaction,
   TransactionEndedError,
@@ -18,13 +18,12 @@ import {
   type PostgresPool,
 } from '@moorings/postgres'
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
-import type { Codec } from './codec.js'
+import { binarySerializers, type Codec, type Parameter } from './codec.js'
 
 interface Options {
   readonly signal?: AbortSignal
 }
 
-const nothing = {}
 const cancelTimeoutMs = 1_000
 
 export class LeasedConnection implements DatabaseConnection {
@@ -41,7 +40,11 @@ export class LeasedConnection implements DatabaseConnection {
   constructor(pool: PostgresPool, values: Codec) {
     this.#pool = pool
     this.#values = values
-    this.#codec = { parser: (oid) => values.parserOf(oid), serializers: () => nothing, transform: noTransform }
+    this.#codec = {
+      parser: (oid) => values.parserOf(oid),
+      serializers: () => binarySerializers,
+      transform: noTransform,
+    }
   }
 
   async executeQuery<R>(compiledQuery: CompiledQuery, options: Options = {}): Promise<QueryResult<R>> {
@@ -56,10 +59,11 @@ export class LeasedConnection implements DatabaseConnection {
         failed: this.#noteError,
         signal: this.#cancellable(signal),
       })
-      return changesRows(command) ? { rows, numAffectedRows: BigInt(count ?? 0) } : { rows }
+      return { numAffectedRows: changesRows(command) ? BigInt(count ?? 0) : undefined, rows }
     } catch (error) {
       // Kysely has told the caller already, and would print this as a failure in the background.
       if (signal?.aborted === true && wasAborted(error)) return { rows: [] }
+      addCallerFrames(error, new Error())
       throw error
     } finally {
       this.#cancel = undefined
@@ -155,8 +159,8 @@ export class LeasedConnection implements DatabaseConnection {
     return this.#lease.connection
   }
 
-  #statement({ sql, parameters }: CompiledQuery): { text: string; values: (string | null)[] } {
-    return { text: sql, values: parameters.map(this.#values.prepareValue) }
+  #statement({ sql, parameters }: CompiledQuery): { text: string; values: Parameter[] } {
+    return { text: sql, values: parameters.map(this.#values.prepareParameter) }
   }
 
   #cancellable(signal: AbortSignal | undefined): AbortSignal | undefined {
@@ -165,7 +169,7 @@ export class LeasedConnection implements DatabaseConnection {
     return this.#cancel.signal
   }
 
-  readonly #noteError = (error: MooringsError): void => this.#transaction?.noteError(error)
+  readonly #noteError = (error: unknown): void => this.#transaction?.noteError(error)
 }
 
 function changesRows(command: string | undefined): boolean {

@@ -19,6 +19,7 @@ import {
   SerializationError,
   StatementCancelledError,
   StatementError,
+  TransactionAbortedError,
   UniqueViolationError,
 } from '@moorings/core'
 import { classify, messageOf } from './classify.js'
@@ -41,7 +42,7 @@ const table: [ErrorSite, string, ErrorClass, RetryAdvice][] = [
   ['statement', '55P03', LockTimeoutError, 'never'],
   ['statement', '57014', StatementCancelledError, 'never'],
   ['statement', '25006', ReadOnlyEndpointError, 'transaction'],
-  ['statement', '25P02', StatementError, 'never'],
+  ['statement', '25P02', TransactionAbortedError, 'never'],
   ['statement', '28P01', AuthenticationError, 'never'],
   ['statement', '08000', ConnectionLostError, 'reconnect'],
   ['statement', '08006', ConnectionLostError, 'reconnect'],

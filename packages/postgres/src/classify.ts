@@ -21,6 +21,7 @@ import {
   SerializationError,
   StatementCancelledError,
   StatementError,
+  TransactionAbortedError,
   UniqueViolationError,
 } from '@moorings/core'
 
@@ -60,6 +61,7 @@ const refusals: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['55P03', (message, options) => new LockTimeoutError(message, options)],
   ['57014', (message, options) => new StatementCancelledError(message, options)],
   ['25006', (message, options) => new ReadOnlyEndpointError(message, options)],
+  ['25P02', (message, options) => new TransactionAbortedError(message, options)],
 ])
 
 /** A plan the server has dropped or may no longer use. The library has forgotten it too, so a second try prepares anew. */

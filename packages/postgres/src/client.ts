@@ -9,6 +9,7 @@ import type { PostgresConnection } from './connection.js'
 import { streamRows } from './cursor.js'
 import { asLibraryQuery, type LibraryQuery, type LibrarySql, librarySql } from './library.js'
 import type { PostgresPool } from './pool.js'
+import type { RunOptions } from './statement-queue.js'
 import { parseModes } from './words.js'
 
 type Body<T> = (sql: TransactionSql) => T | Promise<T>
@@ -61,9 +62,9 @@ export function createClient(pool: PostgresPool): Client {
   options.max = resilience.pool.max
   const codec = new TableCodec(options)
 
-  const onLease = (lease: Lease<PostgresConnection>, query: LibraryQuery, done: () => void): void => {
+  const onLease = (lease: Lease<PostgresConnection>, query: LibraryQuery, options: RunOptions): void => {
     if (cancelledEarly.has(query)) {
-      done()
+      options.done?.()
       return
     }
     let connection: PostgresConnection
@@ -71,22 +72,22 @@ export function createClient(pool: PostgresPool): Client {
       connection = lease.connection
     } catch (error) {
       query.reject(error)
-      done()
+      options.done?.()
       return
     }
     runningOn.set(query, connection)
-    connection.run(query, codec, { done })
+    connection.run(query, codec, options)
   }
 
   const root: Carrier = {
     carry(query) {
       const lease = pool.tryAcquire()
       if (lease !== undefined) {
-        onLease(lease, query, () => lease.release())
+        onLease(lease, query, { alone: true, done: () => lease.release() })
         return
       }
       pool.acquire().then(
-        (waited) => onLease(waited, query, () => waited.release()),
+        (waited) => onLease(waited, query, { alone: true, done: () => waited.release() }),
         (error: unknown) => query.reject(error),
       )
     },
@@ -94,7 +95,7 @@ export function createClient(pool: PostgresPool): Client {
 
   async function transaction<T>(settings: TransactionSettings, body: Body<T>): Promise<T> {
     return pool.transaction(async (tx) => {
-      const run = { failed: (error: MooringsError) => tx.noteError(error) }
+      const run = { failed: (error: unknown) => tx.noteError(error) }
       const carrier: Carrier = {
         carry(query) {
           // A statement that nobody awaits shows in the transaction's outcome, as with postgres.js.
@@ -108,20 +109,22 @@ export function createClient(pool: PostgresPool): Client {
           }
         },
       }
+      // As with postgres.js, a statement that failed fails the transaction, even if its error was swallowed.
+      const sound = <R>(result: R): R => {
+        tx.assertSound()
+        return result
+      }
       const sql: TransactionSql = complete(
         Object.assign(speak(template, carrier), {
           savepoint: (a: unknown, b?: unknown) => {
             const [label, nested] = typeof a === 'string' ? [a, b] : [undefined, a]
-            return tx.savepoint(async () => settle(asBody(nested)(sql)), label)
+            return tx.savepoint(async () => sound(await settle(asBody(nested)(sql))), label)
           },
           prepare: notOffered('prepare', 'two-phase commit is not offered'),
         }),
         isTransactionSql,
       )
-      const result = await settle(body(sql))
-      // As with postgres.js, a statement that failed fails the transaction, even if its error was swallowed.
-      tx.assertSound()
-      return result
+      return sound(await settle(body(sql)))
     }, settings)
   }
 
@@ -135,7 +138,7 @@ export function createClient(pool: PostgresPool): Client {
       typeof a === 'string' ? transaction(parseModes(a), asBody(b)) : transaction({}, asBody(a)),
     async reserve(): Promise<ReservedSql> {
       const lease = await pool.acquire()
-      const reserved: Carrier = { carry: (query) => onLease(lease, query, () => {}) }
+      const reserved: Carrier = { carry: (query) => onLease(lease, query, {}) }
       return complete(
         Object.assign(speak(template, reserved), members, { release: () => lease.release() }),
         isReservedSql,

@@ -162,6 +162,7 @@ export function mapResult(
   arrays: ArrayTypes,
   described?: LibraryColumn[] | null,
 ): void {
+  closeGap(result)
   const columns = result.columns ?? result.statement?.columns ?? described
   if (columns === null || columns === undefined) return
   if (result.length > 0) {
@@ -179,4 +180,14 @@ export function mapResult(
   const renamed = columns.map((column) => ({ ...column, name: nameFrom(column.name) }))
   result.columns = renamed
   if (result.statement !== null) result.statement = { ...result.statement, columns: renamed }
+}
+
+/**
+ * postgres.js counts the rows of a statement from zero only if the one before did not fail after some rows: otherwise
+ * the result begins with as many holes.
+ */
+function closeGap(result: LibraryResult): void {
+  if (result.length === 0 || 0 in result) return
+  const first = result.findIndex((_, index) => index in result)
+  result.splice(0, first)
 }

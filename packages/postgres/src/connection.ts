@@ -7,6 +7,7 @@ import {
   ConnectionLostError,
   type Endpoint,
   type ErrorSite,
+  InvalidOptionsError,
   type MooringsError,
   ReadOnlyEndpointError,
   type Result,
@@ -21,7 +22,7 @@ import { type Codec, noTransform } from './codec.js'
 import { streamRows } from './cursor.js'
 import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
 import type { ParsedConnection } from './options.js'
-import { type QueueParts, type RunOptions, StatementQueue } from './statement-queue.js'
+import { isStream, type QueueParts, type RunOptions, StatementQueue } from './statement-queue.js'
 import type { BackendKey } from './wire.js'
 import { beginStatement } from './words.js'
 
@@ -131,6 +132,7 @@ export class PostgresConnection implements Connection {
     const query = this.#parts.sql.unsafe(text, values === undefined ? [] : [...values], { prepare: prepare === true })
     query.handler = () => this.run(query, codec, options)
     const value = await query
+    if (isStream(value)) return { rows: [], command: await endCopy(value), count: undefined }
     // Several statements in one text: as with pg, the caller sees none of their rows.
     if (!isObjectResult<Row>(value)) return { rows: [], command: undefined, count: undefined }
     return { rows: value, command: value.command ?? undefined, count: value.count ?? undefined }
@@ -143,6 +145,9 @@ export class PostgresConnection implements Connection {
     chunkSize: number,
     options?: RunOptions,
   ): AsyncIterableIterator<readonly Row[]> {
+    if (!Number.isInteger(chunkSize) || chunkSize < 1) {
+      throw new InvalidOptionsError([{ path: 'chunkSize', given: String(chunkSize), allowed: 'an integer >= 1' }])
+    }
     const { sql } = this.#parts
     const query = sql.unsafe(statement.text, [...(statement.values ?? [])])
     query.handler = () => this.run(query, codec, options)
@@ -234,6 +239,17 @@ export class PostgresConnection implements Connection {
     this.#lost = reason
     this.#onLost?.(reason)
   }
+}
+
+/** A COPY where nobody can reach its stream: there is nothing to send, and what comes is thrown away. */
+async function endCopy(stream: Duplex): Promise<string> {
+  if (stream.writable && !stream.readable) {
+    stream.destroy()
+    throw new StatementError('COPY FROM STDIN has nothing to read from here; use sql`…`.writable()', { code: '57014' })
+  }
+  stream.resume()
+  await new Promise((resolve) => stream.once('close', resolve))
+  return 'COPY'
 }
 
 function quoted(name: string): string {

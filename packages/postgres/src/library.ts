@@ -36,8 +36,6 @@ export interface LibraryQuery extends Promise<unknown> {
   /** `true`: rows of buffers; `'values'`: rows of arrays; otherwise rows of objects. */
   isRaw?: boolean | 'values'
   onlyDescribe?: boolean
-  /** A COPY: what it resolves with is a stream, and the connection is busy until that ends. */
-  streaming?: boolean
   cursorFn?: ((chunk: LibraryResult) => unknown) | undefined
   forEachFn?: ((row: LibraryRow, result: LibraryResult) => unknown) | undefined
   statement: { columns: LibraryColumn[] | null } | null

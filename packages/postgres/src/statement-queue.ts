@@ -11,6 +11,7 @@ import {
   type ExecuteOptions,
   type MooringsError,
   StatementCancelledError,
+  StatementError,
   StatementTimeoutError,
 } from '@moorings/core'
 import type { ArrayTypes } from './array-types.js'
@@ -20,8 +21,10 @@ import type { BackendReader } from './wire.js'
 
 export interface RunOptions extends ExecuteOptions {
   readonly site?: ErrorSite
+  /** Refuse what leaves a transaction open: the connection goes back to the pool after this statement. */
+  readonly alone?: boolean
   /** Called with the error the caller gets, before the caller gets it. */
-  readonly failed?: (error: MooringsError) => void
+  readonly failed?: (error: unknown) => void
   /** Called once, when the server is done with the statement, whatever became of it. */
   readonly done?: () => void
 }
@@ -61,6 +64,8 @@ interface Job {
   interrupted: boolean
   /** A CancelRequest for it is on its way. */
   cancelling: boolean
+  /** What the application's own code (a callback, a parser) threw: it comes out as it is. */
+  thrown: unknown
   readyBefore: number
   deadline: Deadline | undefined
   aborted: (() => void) | undefined
@@ -97,6 +102,7 @@ export class StatementQueue {
       settled: false,
       interrupted: false,
       cancelling: false,
+      thrown: undefined,
       readyBefore: 0,
       deadline: undefined,
       aborted: undefined,
@@ -141,8 +147,9 @@ export class StatementQueue {
   }
 
   #resolved(job: Job, value: unknown): void {
-    const { query } = job
-    if (query.streaming === true && isStream(value)) {
+    if (isStream(value)) {
+      // A COPY. Whoever reads or writes it hears of a failure through the stream; nobody listening must not end the process.
+      value.on('error', () => {})
       value.once('close', () => {
         job.settled = true
         this.#finish(job)
@@ -153,8 +160,9 @@ export class StatementQueue {
     job.settled = true
     try {
       if (!job.told) this.#map(job, value)
+      if (job.options.alone === true && this.#parts.reader.transactionStatus !== 'idle') throw leftOpen()
     } catch (error) {
-      this.#tell(job, this.#owner.classify(error, 'statement'))
+      this.#tell(job, error)
     }
     this.#finish(job)
     this.#answer(job, value)
@@ -166,7 +174,7 @@ export class StatementQueue {
     job.resolve(value)
   }
 
-  #tell(job: Job, error: MooringsError): void {
+  #tell(job: Job, error: unknown): void {
     if (job.told) return
     job.told = true
     job.options.failed?.(error)
@@ -215,20 +223,34 @@ export class StatementQueue {
     for (const result of results) mapResult(result, shape, job.codec, arrays)
   }
 
-  #mapChunks({ query, codec }: Job): void {
+  #mapChunks(job: Job): void {
+    const { query, codec } = job
     const { arrays } = this.#parts
     const { cursorFn, forEachFn } = query
+    const thrown = (error: unknown): never => {
+      job.thrown = error
+      throw error
+    }
     if (cursorFn !== undefined) {
       query.cursorFn = (chunk) => {
-        mapResult(chunk, shapeOf(query), codec, arrays, query.statement?.columns)
-        return cursorFn(chunk)
+        try {
+          mapResult(chunk, shapeOf(query), codec, arrays, query.statement?.columns)
+          const taken = cursorFn(chunk)
+          return taken instanceof Promise ? taken.catch(thrown) : taken
+        } catch (error) {
+          return thrown(error)
+        }
       }
     }
     if (forEachFn !== undefined) {
       let map: ReturnType<typeof rowMapper> | null = null
       query.forEachFn = (row, result) => {
-        if (map === null) map = rowMapper(query.statement?.columns ?? [], shapeOf(query), codec, arrays)
-        return forEachFn(map === undefined ? row : map(row), result)
+        try {
+          if (map === null) map = rowMapper(query.statement?.columns ?? [], shapeOf(query), codec, arrays)
+          return forEachFn(map === undefined ? row : map(row), result)
+        } catch (error) {
+          return thrown(error)
+        }
       }
     }
   }
@@ -289,7 +311,8 @@ export class StatementQueue {
   }
 
   /** What to tell the caller: why the connection is gone says more than how its statement noticed. */
-  #explain(error: unknown, job: Job): MooringsError {
+  #explain(error: unknown, job: Job): unknown {
+    if (error !== undefined && error === job.thrown) return error
     const lost = this.#owner.lost
     if (lost === undefined) return this.#owner.classify(error, job.options.site ?? 'statement')
     return new ConnectionLostError(lost.message, { code: lost.code, cause: error ?? lost.cause ?? lost })
@@ -300,8 +323,14 @@ function shapeOf(query: LibraryQuery): Shape {
   return query.isRaw === true ? 'buffers' : query.isRaw === 'values' ? 'values' : 'objects'
 }
 
-function isStream(value: unknown): value is Duplex {
+export function isStream(value: unknown): value is Duplex {
   return typeof value === 'object' && value !== null && 'once' in value && typeof value.once === 'function'
+}
+
+function leftOpen(): MooringsError {
+  return new StatementError('A transaction is begun with sql.begin() or on a connection from sql.reserve()', {
+    code: 'UNSAFE_TRANSACTION',
+  })
 }
 
 function timedOut(timeoutMs: number): MooringsError {

@@ -5,7 +5,7 @@ import type { MakeDialect } from './side.js'
 import { stock } from './stock.js'
 
 /**
- * Compared with itself, the stock dialect shows that an operation does what its name says and that its outcome is the
- * same each time. MOORINGS_COMPAT=ours compares it with ours.
+ * Ours. MOORINGS_COMPAT=stock compares the stock dialect with itself, to show that an operation does what its name says
+ * and that its outcome is the same each time.
  */
-export const subject: MakeDialect = process.env.MOORINGS_COMPAT === 'ours' ? ours : stock
+export const subject: MakeDialect = process.env.MOORINGS_COMPAT === 'stock' ? stock : ours
