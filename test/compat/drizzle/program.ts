@@ -16,6 +16,7 @@ import { momentTypes } from './operations/moments.js'
 import { prepared } from './operations/prepared.js'
 import { reading } from './operations/reading.js'
 import { relational } from './operations/relational.js'
+import { repeating } from './operations/repeating.js'
 import { savepoints } from './operations/savepoints.js'
 import { scalars } from './operations/scalars.js'
 import { transactions } from './operations/transactions.js'
@@ -28,6 +29,7 @@ export const program: Readonly<Record<string, readonly Operation[]>> = {
   reading,
   'relational queries': relational,
   'prepared queries': prepared,
+  'statements that repeat': repeating,
   'db.execute': executing,
   'scalar types': scalars,
   'dates and times': momentTypes,

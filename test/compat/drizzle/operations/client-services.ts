@@ -48,7 +48,8 @@ export const clientServices: readonly Operation[] = [
       }),
     )
     await db.transaction((tx) => tx.execute(`select pg_notify('committed', 'kept')`))
-    await until(() => heard.length > 0, { what: 'the notification' })
+    await sql.begin((tx) => tx.notify('committed', 'by begin'))
+    await until(() => heard.length > 1, { what: 'two notifications' })
     return { heard, caught }
   }),
   operation('COPY out through readable()', async ({ sql }) => {

@@ -2,7 +2,7 @@
 
 import { eq, sql } from 'drizzle-orm'
 import postgres from 'postgres'
-import { type Context, errorOf, type Operation, operation } from '../operation.js'
+import { type Context, errorOf, failing, type Operation, operation } from '../operation.js'
 import * as schema from '../schema/index.js'
 
 const { users } = schema
@@ -98,6 +98,20 @@ export const forms: readonly Operation[] = [
     const db = context.drizzle({ client })
     const text = 'select joined_at from users order by id limit 1'
     return { client: await client.unsafe(text), db: await db.execute(text), own: await db.$client.unsafe(text) }
+  }),
+  operation('db.$client is the user’s own client', async (context) => {
+    const client = userClient(context)
+    return {
+      positional: context.drizzle(client).$client === client,
+      named: context.drizzle({ client }).$client === client,
+    }
+  }),
+  failing('ending the user’s own client ends the db', 'CONNECTION_ENDED', async (context) => {
+    const client = userClient(context)
+    const db = context.drizzle({ client })
+    await db.execute('select 1')
+    await client.end()
+    return db.execute('select 1 as one')
   }),
   operation('two drizzles on one client', async (context) => {
     const client = userClient(context)

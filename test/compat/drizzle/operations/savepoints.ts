@@ -106,6 +106,35 @@ export const savepoints: readonly Operation[] = [
     })
     return addedTags(context)
   }),
+  operation('nested transactions at once, all commit', async (context) => {
+    const values = await context.db.transaction((tx) =>
+      Promise.all(
+        ['a', 'b', 'c'].map((name) =>
+          tx.transaction(async (nested) => {
+            await nested.insert(tags).values({ name: `${name} first` })
+            await nested.insert(tags).values({ name: `${name} second` })
+            return name
+          }),
+        ),
+      ),
+    )
+    return { values, added: (await addedTags(context)).sort() }
+  }),
+  operation('nested transactions at once, one of them slower', async (context) => {
+    const values = await context.db.transaction((tx) =>
+      Promise.all(
+        [3, 1, 2].map((statements) =>
+          tx.transaction(async (nested) => {
+            for (let index = 0; index < statements; index++) {
+              await nested.insert(tags).values({ name: `${statements} ${index}` })
+            }
+            return statements
+          }),
+        ),
+      ),
+    )
+    return { values, added: (await addedTags(context)).sort() }
+  }),
   operation('a nested transaction gives its value', ({ db }) =>
     db.transaction(async (tx) => [
       await tx.transaction(async () => 'inner'),

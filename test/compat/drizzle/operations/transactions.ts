@@ -1,5 +1,6 @@
 // db.transaction: commit, rollback, configuration, and what callers see of both.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { eq, sql, TransactionRollbackError } from 'drizzle-orm'
 import { type Context, errorOf, failing, type Operation, operation } from '../operation.js'
 import { accounts, tags, transfers, users } from '../schema/index.js'
@@ -250,6 +251,19 @@ export const transactions: readonly Operation[] = [
       })
     const moves = [await errorOf(move('30.50')), await errorOf(move('1000'))]
     return { moves, accounts: await db.select().from(accounts).orderBy(accounts.id) }
+  }),
+  operation('an AsyncLocalStorage of the application follows into bodies and results', async ({ db, sql: client }) => {
+    const storage = new AsyncLocalStorage<number>()
+    const seen = (index: number) =>
+      storage.run(index, async () => {
+        const inside = await db.transaction(async (tx) => {
+          await tx.select().from(tags)
+          return [storage.getStore(), await tx.transaction(async () => storage.getStore())]
+        })
+        const begun = await client.begin(async () => storage.getStore())
+        return [...inside, begun, await db.$count(tags).then(() => storage.getStore()), storage.getStore()]
+      })
+    return Promise.all(Array.from({ length: 30 }, (_, index) => seen(index)))
   }),
   operation('a connection that failed a transaction serves the next one', async (context) => {
     const one = context.drizzle({ connection: { url: context.url } })
