@@ -257,7 +257,9 @@ describe('whatever happens to the pool', () => {
     for (let seed = 0; seed < 100; seed++) {
       await run(seed, ({ setup: { pool, driver } }) => {
         const { idle, waiting } = pool.stats()
-        const asked = driver.open.filter((connection) => connection.waiting.some(({ operation }) => operation === 'ping'))
+        const asked = driver.open.filter((connection) =>
+          connection.waiting.some(({ operation }) => operation === 'ping'),
+        )
         if (waiting > asked.length) expect(idle).toBe(0)
       })
     }
