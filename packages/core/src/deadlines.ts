@@ -36,6 +36,25 @@ export class Deadlines {
     if (deadline.holds && --this.#holding === 0) this.#timer?.unref()
   }
 
+  /**
+   * Gives the work a limit that holds even if the work ignores its signal: then its outcome is nobody's any more.
+   *
+   * @param late what it rejects with at the limit; the signal's reason, too
+   */
+  limit<T>(limitMs: number, late: () => Error, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const abort = new AbortController()
+      const deadline = this.add(limitMs, () => {
+        const error = late()
+        abort.abort(error)
+        reject(error)
+      })
+      work(abort.signal)
+        .then(resolve, reject)
+        .finally(() => this.delete(deadline))
+    })
+  }
+
   /** Forgets all deadlines and leaves no timer behind. */
   clear(): void {
     this.#pending.clear()

@@ -114,19 +114,13 @@ export class Transaction<C extends Connection = Connection> {
   }
 
   #rollBack(connection: C): Promise<MooringsError | undefined> {
-    return new Promise((resolve) => {
-      const { deadlines } = this.#pool
-      const deadline = deadlines.add(ROLLBACK_TIMEOUT_MS, () =>
-        resolve(new ConnectionLostError(`ROLLBACK was not answered within ${ROLLBACK_TIMEOUT_MS} ms`)),
+    const late = () => new ConnectionLostError(`ROLLBACK was not answered within ${ROLLBACK_TIMEOUT_MS} ms`)
+    return this.#pool.deadlines
+      .limit(ROLLBACK_TIMEOUT_MS, late, () => connection.rollback())
+      .then(
+        () => undefined,
+        (error: unknown) => this.driver.classify(error, 'statement'),
       )
-      connection
-        .rollback()
-        .then(
-          () => resolve(undefined),
-          (error: unknown) => resolve(this.driver.classify(error, 'statement')),
-        )
-        .finally(() => deadlines.delete(deadline))
-    })
   }
 
   /**

@@ -1,7 +1,14 @@
 // LISTEN needs a connection of its own that nobody else is lent. It is made with the first channel, made again when it
 // is lost (every channel is listened to anew, and `onlisten` called again), and closed with the last.
 
-import { backoffDelay, connectBackoff, type Deadlines, type MooringsError, PoolClosedError } from '@moorings/core'
+import {
+  backoffDelay,
+  ConnectError,
+  ConnectionLostError,
+  connectBackoff,
+  type Deadlines,
+  PoolClosedError,
+} from '@moorings/core'
 import { noTransform } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import type { PostgresDriver } from './driver.js'
@@ -80,22 +87,18 @@ export class Listener {
 
   async #connect(): Promise<PostgresConnection> {
     const { connectTimeoutMs } = this.#limits
-    const abort = new AbortController()
-    const late = () => abort.abort(new PoolClosedError(`No connection to listen on within ${connectTimeoutMs} ms`))
-    const deadline = this.#deadlines.add(connectTimeoutMs, late)
-    try {
-      const signal = AbortSignal.any([abort.signal, this.#ended.signal])
-      const connection = await this.#driver.connect({ signal, epoch: 0 }, (channel, payload) => {
-        for (const { notify } of this.#channels.get(channel) ?? []) notify(payload)
-      })
-      connection.onLost((reason) => this.#lost(reason))
-      return connection
-    } finally {
-      this.#deadlines.delete(deadline)
+    const late = () => new ConnectError(`No connection to listen on within ${connectTimeoutMs} ms (connectTimeoutMs)`)
+    const notified = (channel: string, payload: string) => {
+      for (const { notify } of this.#channels.get(channel) ?? []) notify(payload)
     }
+    const connection = await this.#deadlines.limit(connectTimeoutMs, late, (limit) =>
+      this.#driver.connect({ signal: AbortSignal.any([limit, this.#ended.signal]), epoch: 0 }, notified),
+    )
+    connection.onLost(() => this.#lost())
+    return connection
   }
 
-  #lost(_reason: MooringsError): void {
+  #lost(): void {
     this.#connection = undefined
     this.#retry()
   }
@@ -132,10 +135,11 @@ export class Listener {
 
   async #close(connection: PostgresConnection): Promise<void> {
     this.#connection = undefined
-    const abort = new AbortController()
-    const deadline = this.#deadlines.add(this.#limits.closeTimeoutMs, () => abort.abort())
-    await connection.close(abort.signal)
-    this.#deadlines.delete(deadline)
+    const { closeTimeoutMs } = this.#limits
+    const late = () => new ConnectionLostError(`The listening connection did not close within ${closeTimeoutMs} ms`)
+    await this.#deadlines
+      .limit(closeTimeoutMs, late, (signal) => connection.close(signal))
+      .catch(() => connection.destroy(late()))
   }
 }
 

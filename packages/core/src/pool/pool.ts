@@ -2,23 +2,24 @@
 // the set supplied stands below them.
 
 import type { Clock } from '../clock.js'
-import type { Deadline, Deadlines } from '../deadlines.js'
+import type { Deadlines } from '../deadlines.js'
 import type { Connection, Driver, TransactionSettings } from '../driver.js'
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
-  ConnectError,
   ConnectionLostError,
   type MooringsError,
   PoolClosedError,
   type PoolCounts,
   QueueFullError,
 } from '../errors.js'
-import { type CloseReason, publish } from '../events.js'
+import type { CloseReason } from '../events.js'
 import type { Resilience } from '../options.js'
 import { runTransaction, type Transaction } from '../transaction.js'
 import { Connector } from './connector.js'
 import { Lease } from './lease.js'
+import { Reaper } from './reaper.js'
+import { type Entry, Roster } from './roster.js'
 import { Waiters } from './waiters.js'
 
 export interface AcquireOptions {
@@ -49,14 +50,6 @@ export interface PoolSetup<C extends Connection> {
   readonly random?: () => number
 }
 
-/** A connection and what the pool remembers of it. */
-interface Entry<C> {
-  readonly connection: C
-  readonly epoch: number
-  readonly expiresAt: number
-  idleSince: number
-}
-
 type State = 'new' | 'running' | 'closing' | 'closed'
 
 /** Enough for ROLLBACK, which takes the server no time, on a link that still works. */
@@ -71,18 +64,14 @@ export class Pool<C extends Connection = Connection> {
   readonly #random: () => number
   readonly #waiters: Waiters<Lease<C>>
   readonly #connector: Connector<C>
-  /** Every living connection, wherever it is. */
-  readonly #entries = new Set<Entry<C>>()
-  /** Last in, first out: what is not needed grows old at the bottom. */
-  readonly #idle: Entry<C>[] = []
+  readonly #reaper: Reaper
+  readonly #roster: Roster<C>
   readonly #retiring = new Set<Promise<void>>()
   #state: State = 'new'
   #epoch = 0
   #validating = 0
-  #created = 0
-  #closed = 0
-  #lost = 0
-  #reaper: Deadline | undefined
+  /** When a connection was last found dead: what has rested since before then is asked before it is lent. */
+  #suspectUntil = Number.NEGATIVE_INFINITY
   #shutDown: Promise<void> | undefined
   #emptied: (() => void) | undefined
 
@@ -94,6 +83,8 @@ export class Pool<C extends Connection = Connection> {
     this.#clock = setup.deadlines.clock
     this.#random = setup.random ?? Math.random
     this.#waiters = new Waiters(this.deadlines)
+    this.#roster = new Roster(this.name)
+    this.#reaper = new Reaper(this.deadlines, setup.resilience.pool.idleTimeoutMs, () => this.#reap())
     this.#connector = new Connector({
       pool: this.name,
       driver: setup.driver,
@@ -130,10 +121,11 @@ export class Pool<C extends Connection = Connection> {
   tryAcquire(): Lease<C> | undefined {
     if (this.#state !== 'running') return undefined
     const now = this.#clock.now()
-    for (let entry = this.#idle.at(-1); entry !== undefined; entry = this.#idle.at(-1)) {
+    const { idle } = this.#roster
+    for (let entry = idle.at(-1); entry !== undefined; entry = idle.at(-1)) {
       const spent = this.#spent(entry, now)
       if (spent === undefined && !this.#proven(entry, now)) return undefined
-      this.#idle.pop()
+      this.#roster.wake()
       if (spent === undefined) return this.#lend(entry)
       this.#retire(entry, spent)
     }
@@ -159,7 +151,7 @@ export class Pool<C extends Connection = Connection> {
 
   #release(entry: Entry<C>): void {
     const { connection } = entry
-    if (!this.#entries.has(entry)) return
+    if (!this.#roster.has(entry)) return
     if (connection.activity === 'idle' && connection.transactionStatus === 'idle') this.#hand(entry)
     else if (connection.activity === 'running' || connection.transactionStatus === 'failed') {
       this.#evict(entry, 'unfit', new ConnectionLostError('The connection was released with work under way on it'))
@@ -174,22 +166,25 @@ export class Pool<C extends Connection = Connection> {
       this.#retire(entry, spent)
       this.#supply()
     } else if (!this.#waiters.serve(() => this.#lend(entry))) {
-      if (this.#entries.size > this.resilience.pool.max) {
+      if (this.#roster.size > this.resilience.pool.max) {
         this.#retire(entry, 'overflow')
         return
       }
       entry.idleSince = now
-      this.#idle.push(entry)
-      this.#reapLater()
+      this.#roster.rest(entry)
+      this.#reaper.watch(this.#roster.idle)
     }
   }
 
   /** Left in an open transaction, or with a cancel under way: bounded, or it goes. */
   #reset(entry: Entry<C>): void {
-    this.#bounded(RESET_TIMEOUT_MS, (signal) => entry.connection.reset(signal)).then(
-      () => this.#entries.has(entry) && this.#hand(entry),
-      (error: unknown) => this.#evict(entry, 'unfit', this.driver.classify(error, 'statement')),
-    )
+    const { connection } = entry
+    this.deadlines
+      .limit(RESET_TIMEOUT_MS, unanswered, (signal) => connection.reset(signal))
+      .then(
+        () => this.#roster.has(entry) && this.#hand(entry),
+        (error: unknown) => this.#evict(entry, 'unfit', this.driver.classify(error, 'statement')),
+      )
   }
 
   // --- what a connection has to be, to be lent ---
@@ -200,40 +195,27 @@ export class Pool<C extends Connection = Connection> {
     return now >= entry.expiresAt ? 'lifetime' : undefined
   }
 
-  /** Used so recently that asking the server again would be a round trip for nothing. */
+  /** Used so recently, and with nothing amiss since, that asking the server again would be a round trip for nothing. */
   #proven(entry: Entry<C>, now: number): boolean {
-    return now - entry.idleSince < this.resilience.pool.validateAfterIdleMs
+    return entry.idleSince > this.#suspectUntil && now - entry.idleSince < this.resilience.pool.validateAfterIdleMs
   }
 
   #validate(entry: Entry<C>): void {
-    const { validationTimeoutMs } = this.resilience.pool
+    const { connection } = entry
     this.#validating++
-    this.#bounded(validationTimeoutMs, (signal) => entry.connection.ping(signal)).then(
-      () => {
-        this.#validating--
-        if (this.#entries.has(entry)) this.#hand(entry)
-        else this.#supply()
-      },
-      (error: unknown) => {
-        this.#validating--
-        this.#evict(entry, 'invalid', this.driver.classify(error, 'statement'))
-      },
-    )
-  }
-
-  /** Rejects at the limit even if the work ignores its signal. */
-  #bounded(limitMs: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const abort = new AbortController()
-      const deadline = this.deadlines.add(limitMs, () => {
-        const error = new ConnectionLostError(`The connection did not answer within ${limitMs} ms`)
-        abort.abort(error)
-        reject(error)
-      })
-      work(abort.signal)
-        .then(resolve, reject)
-        .finally(() => this.deadlines.delete(deadline))
-    })
+    this.deadlines
+      .limit(this.resilience.pool.validationTimeoutMs, unanswered, (signal) => connection.ping(signal))
+      .then(
+        () => {
+          this.#validating--
+          if (this.#roster.has(entry)) this.#hand(entry)
+          else this.#supply()
+        },
+        (error: unknown) => {
+          this.#validating--
+          this.#evict(entry, 'invalid', this.driver.classify(error, 'statement'))
+        },
+      )
   }
 
   // --- supply: an effort under way for every waiter, and `min` connections whether or not anybody waits ---
@@ -242,21 +224,21 @@ export class Pool<C extends Connection = Connection> {
     if (this.#state !== 'running') return
     const { min, max, overflow } = this.resilience.pool
     while (this.#validating + this.#connector.size < this.#waiters.size) {
-      const entry = this.#idle.pop()
+      const entry = this.#roster.wake()
       if (entry !== undefined) {
         const spent = this.#spent(entry, this.#clock.now())
         if (spent === undefined) this.#validate(entry)
         else this.#retire(entry, spent)
-      } else if (this.#entries.size + this.#connector.size < max + overflow && this.#connector.ready) {
+      } else if (this.#roster.size + this.#connector.size < max + overflow && this.#connector.ready) {
         this.#connector.attempt(this.#epoch)
       } else break
     }
     // A refused password is not tried again and again behind everybody's back: servers lock accounts for less.
     const refill = this.#connector.lastError?.retry === 'never' ? 0 : min
-    while (this.#entries.size + this.#connector.size < refill && this.#connector.ready) {
+    while (this.#roster.size + this.#connector.size < refill && this.#connector.ready) {
       this.#connector.attempt(this.#epoch)
     }
-    if (this.#waiters.size > 0 || this.#entries.size < refill) this.#connector.retryLater()
+    if (this.#waiters.size > 0 || this.#roster.size < refill) this.#connector.retryLater()
   }
 
   #arrived(connection: C, epoch: number): void {
@@ -266,40 +248,27 @@ export class Pool<C extends Connection = Connection> {
     // Connections made together must not die together.
     const expiresAt = now + lifetimeMs * (1 - lifetimeJitter * this.#random())
     const entry: Entry<C> = { connection, epoch, expiresAt, idleSince: now }
-    this.#created++
-    this.#entries.add(entry)
+    this.#roster.add(entry)
     connection.onLost((reason) => this.#forget(entry, 'lost', reason))
-    if (this.#entries.has(entry)) this.#hand(entry)
+    if (this.#roster.has(entry)) this.#hand(entry)
   }
 
   #connectFailed(error: MooringsError): void {
     // Nothing lives and trying again cannot help (wrong password, unknown database): waiting for the timeout would only hide it.
-    if (error.retry === 'never' && this.#entries.size === 0) this.#waiters.rejectAll(() => error)
+    if (error.retry === 'never' && this.#roster.size === 0) this.#waiters.rejectAll(() => error)
     this.#supply()
   }
 
-  #reapLater(): void {
-    const { idleTimeoutMs } = this.resilience.pool
-    const oldest = this.#idle[0]
-    if (this.#reaper !== undefined || oldest === undefined) return
-    const idleUntil = idleTimeoutMs === 0 ? Number.POSITIVE_INFINITY : oldest.idleSince + idleTimeoutMs
-    const at = Math.min(idleUntil, oldest.expiresAt)
-    if (at === Number.POSITIVE_INFINITY) return
-    const delayMs = Math.max(1_000, at - this.#clock.now())
-    this.#reaper = this.deadlines.add(delayMs, () => this.#reap(), false)
-  }
-
   #reap(): void {
-    this.#reaper = undefined
-    const { idleTimeoutMs, min } = this.resilience.pool
+    const { min } = this.resilience.pool
     const now = this.#clock.now()
-    for (const entry of [...this.#idle]) {
-      const idle = idleTimeoutMs > 0 && now - entry.idleSince >= idleTimeoutMs && this.#entries.size > min
+    for (const entry of [...this.#roster.idle]) {
+      const idle = this.#roster.size > min && this.#reaper.rested(entry, now)
       const reason = this.#spent(entry, now) ?? (idle ? 'idle' : undefined)
       if (reason !== undefined) this.#retire(entry, reason)
     }
     this.#supply()
-    this.#reapLater()
+    this.#reaper.watch(this.#roster.idle)
   }
 
   // --- leaving the pool ---
@@ -308,8 +277,9 @@ export class Pool<C extends Connection = Connection> {
   #retire(entry: Entry<C>, reason: CloseReason): void {
     this.#forget(entry, reason, undefined)
     const { closeTimeoutMs } = this.resilience.pool
-    const goodbye = this.#bounded(closeTimeoutMs, (signal) => entry.connection.close(signal))
-      .catch(() => entry.connection.destroy(new ConnectError('The connection did not close in time')))
+    const goodbye = this.deadlines
+      .limit(closeTimeoutMs, unanswered, (signal) => entry.connection.close(signal))
+      .catch(() => entry.connection.destroy(unanswered()))
       .finally(() => this.#retiring.delete(goodbye))
     this.#retiring.add(goodbye)
   }
@@ -322,14 +292,9 @@ export class Pool<C extends Connection = Connection> {
   }
 
   #forget(entry: Entry<C>, reason: CloseReason, error: MooringsError | undefined): void {
-    if (!this.#entries.delete(entry)) return
-    const at = this.#idle.indexOf(entry)
-    if (at >= 0) this.#idle.splice(at, 1)
-    this.#closed++
-    if (error !== undefined) this.#lost++
-    const { id } = entry.connection
-    publish('moorings:connection:closed', () => ({ pool: this.name, id, reason, error }))
-    if (this.#entries.size === 0) this.#emptied?.()
+    if (!this.#roster.remove(entry, reason, error)) return
+    if (reason === 'lost' || reason === 'invalid') this.#suspectUntil = this.#clock.now()
+    if (this.#roster.size === 0) this.#emptied?.()
     if (reason === 'lost') this.#supply()
   }
 
@@ -349,24 +314,18 @@ export class Pool<C extends Connection = Connection> {
   /** Retires every connection of today: idle ones now, leased ones at their return, those still connecting on arrival. */
   invalidate(): void {
     this.#epoch++
-    for (const entry of [...this.#idle]) this.#retire(entry, 'epoch')
+    for (const entry of [...this.#roster.idle]) this.#retire(entry, 'epoch')
     this.#supply()
   }
 
   stats(): PoolStats {
-    return {
-      ...this.#counts(),
-      epoch: this.#epoch,
-      created: this.#created,
-      closed: this.#closed,
-      lost: this.#lost,
-    }
+    return { ...this.#counts(), epoch: this.#epoch, ...this.#roster.totals }
   }
 
   #counts(): PoolCounts {
     const { max, overflow } = this.resilience.pool
-    const idle = this.#idle.length
-    const leased = this.#entries.size - idle
+    const idle = this.#roster.idle.length
+    const leased = this.#roster.size - idle
     return { idle, leased, connecting: this.#connector.size, waiting: this.#waiters.size, max, overflow }
   }
 
@@ -387,17 +346,21 @@ export class Pool<C extends Connection = Connection> {
     this.#state = 'closing'
     this.#waiters.rejectAll(() => new PoolClosedError('The pool was closed while this caller waited for a connection'))
     this.#connector.abort(new PoolClosedError('The pool was closed while connecting'))
-    for (const entry of [...this.#idle]) this.#retire(entry, 'closing')
-    if (this.#entries.size > 0) {
+    for (const entry of [...this.#roster.idle]) this.#retire(entry, 'closing')
+    if (this.#roster.size > 0) {
       await new Promise<void>((resolve) => {
         this.#emptied = resolve
         this.deadlines.add(timeoutMs, resolve)
       })
     }
     const late = new PoolClosedError(`The pool was closed and this lease did not come back within ${timeoutMs} ms`)
-    for (const entry of [...this.#entries]) this.#evict(entry, 'closing', late)
+    for (const entry of this.#roster.all()) this.#evict(entry, 'closing', late)
     await Promise.all(this.#retiring)
     this.deadlines.clear()
     this.#state = 'closed'
   }
+}
+
+function unanswered(): ConnectionLostError {
+  return new ConnectionLostError('The connection did not answer in time')
 }
