@@ -8,6 +8,7 @@ import { clientResults } from './operations/client-results.js'
 import { clientServices } from './operations/client-services.js'
 import { clientTransactions } from './operations/client-transactions.js'
 import { configuration } from './operations/configuration.js'
+import { connectionOptions } from './operations/connection-options.js'
 import { executing } from './operations/executing.js'
 import { failures } from './operations/failures.js'
 import { forms } from './operations/forms.js'
@@ -24,6 +25,7 @@ import { writing } from './operations/writing.js'
 
 export const program: Readonly<Record<string, readonly Operation[]>> = {
   'forms of drizzle()': forms,
+  'connection options': connectionOptions,
   migrations: migrating,
   writing,
   reading,
