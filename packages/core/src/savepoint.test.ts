@@ -10,16 +10,10 @@ import {
 } from './errors.js'
 import { settled } from './testing/fake-clock.js'
 import type { FakeConnection } from './testing/fake-connection.js'
-import { counts, empty, fixture } from './testing/fixture.js'
+import { counts, empty } from './testing/fixture.js'
+import { rested } from './testing/rested.js'
 import { watch } from './testing/watch.js'
 import type { Transaction } from './transaction.js'
-
-async function ready() {
-  const setup = fixture({ max: 1, overflow: 0, validateAfterIdleMs: 3_600_000 })
-  await setup.pool.start()
-  await setup.clock.advance(60_000)
-  return { ...setup, connection: setup.driver.connection(1) }
-}
 
 /** Three levels; the one at `depth`, if any, throws, and the one around it goes on. */
 async function threeDeep(tx: Transaction<FakeConnection>, depth?: number): Promise<void> {
@@ -40,20 +34,20 @@ async function threeDeep(tx: Transaction<FakeConnection>, depth?: number): Promi
 
 describe('a nested transaction', () => {
   it('is a savepoint, released when its body is done', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     const result = await pool.transaction((tx) => tx.savepoint(() => 'inner'))
     expect(result).toBe('inner')
     expect(connection.sent).toEqual(['begin', 'savepoint s0', 'release s0', 'commit'])
   })
 
   it('carries its label in the savepoint name', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     await pool.transaction((tx) => tx.savepoint(() => {}, 'stock'))
     expect(connection.sent).toContain('savepoint s0_stock')
   })
 
   it('that throws is undone alone, and its caller gets what was thrown', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     const thrown = new Error('out of stock')
     await pool.transaction(async (tx) => {
       const inner = watch(
@@ -69,7 +63,7 @@ describe('a nested transaction', () => {
   })
 
   it('three deep commits as one', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     await pool.transaction((tx) => threeDeep(tx))
     expect(connection.sent).toEqual([
       ...['begin', 'write 0', 'savepoint s0', 'write 1', 'savepoint s1', 'write 2', 'savepoint s2', 'write 3'],
@@ -82,13 +76,13 @@ describe('a nested transaction', () => {
     [2, ['release s2', 'after 3', 'rollback to s1', 'after 2', 'release s0', 'after 1', 'commit']],
     [3, ['rollback to s2', 'after 3', 'release s1', 'after 2', 'release s0', 'after 1', 'commit']],
   ])('rolled back at depth %d leaves the levels around it', async (depth, rest) => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     await pool.transaction((tx) => threeDeep(tx, depth))
     expect(connection.sent.slice(8)).toEqual(rest)
   })
 
   it('whose error is not caught takes every level with it', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     const thrown = new Error('at the bottom')
     const failed = watch(
       pool.transaction((tx) =>
@@ -105,7 +99,7 @@ describe('a nested transaction', () => {
   })
 
   it('one after the other has a name of its own', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     await pool.transaction(async (tx) => {
       await tx.savepoint(() => {})
       await tx.savepoint(() => {})
@@ -114,7 +108,7 @@ describe('a nested transaction', () => {
   })
 
   it('undone after a failed statement heals the transaction: COMMIT counts', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     connection.next('statement', new StatementError('duplicate key', { code: '23505' }))
     await pool.transaction(async (tx) => {
       const inner = watch(
@@ -136,7 +130,7 @@ describe('a nested transaction', () => {
   })
 
   it('undone does not heal a failure from before it', async () => {
-    const { pool } = await ready()
+    const { pool } = await rested()
     const first = new StatementError('first')
     const failed = watch(
       pool.transaction(async (tx) => {
@@ -151,7 +145,7 @@ describe('a nested transaction', () => {
   })
 
   it.failing('that swallowed a failed statement is undone, and says so, and the transaction goes on', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     const first = new StatementError('duplicate key', { code: '23505' })
     connection.next('statement', first)
     await pool.transaction(async (tx) => {
@@ -171,7 +165,7 @@ describe('a nested transaction', () => {
   })
 
   it('whose SAVEPOINT is refused never runs its body', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     connection.next('savepoint', new StatementError('too many'))
     let ran = false
     const failed = watch(
@@ -190,7 +184,7 @@ describe('a nested transaction', () => {
 
 describe('when ROLLBACK TO fails', () => {
   it('the caller gets what was thrown, the failure attached, and the transaction does not commit', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     const thrown = new Error('out of stock')
     connection.next('rollbackTo', new StatementError('no such savepoint', { code: '3B001' }))
     const failed = watch(
@@ -213,7 +207,7 @@ describe('when ROLLBACK TO fails', () => {
   })
 
   it('because the connection was lost in the body, nothing is sent and what was thrown is the error', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     const thrown = new Error('noticed by the application')
     const failed = watch(
       pool.transaction((tx) =>
@@ -229,7 +223,7 @@ describe('when ROLLBACK TO fails', () => {
   })
 
   it.failing('because it hangs, the wait is bounded as that for ROLLBACK is', async () => {
-    const { pool, connection, clock } = await ready()
+    const { pool, connection, clock } = await rested()
     const thrown = new Error('out of stock')
     connection.next('rollbackTo', 'held')
     const failed = watch(
@@ -248,7 +242,7 @@ describe('when ROLLBACK TO fails', () => {
 
 describe('a savepoint that outlives its transaction', () => {
   it('sends nothing when its body is done', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     let go = () => {}
     const gate = new Promise<void>((resolve) => {
       go = resolve
@@ -266,7 +260,7 @@ describe('a savepoint that outlives its transaction', () => {
   })
 
   it('sends nothing when its body throws, whose error it reports', async () => {
-    const { pool, connection } = await ready()
+    const { pool, connection } = await rested()
     const thrown = new ConnectionLostError('something')
     let fail = (_: Error) => {}
     const gate = new Promise<void>((_, reject) => {

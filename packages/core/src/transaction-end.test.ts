@@ -1,0 +1,165 @@
+// How a transaction ends when it does not end well: ROLLBACK that fails, COMMIT that is refused, undone or not answered.
+
+import { describe, expect, it } from '@jest/globals'
+import { CommitOutcomeUnknownError, ConnectionLostError, StatementError, TransactionAbortedError } from './errors.js'
+import { eventsOf } from './testing/events.js'
+import { settled } from './testing/fake-clock.js'
+import { counts, empty } from './testing/fixture.js'
+import { rested } from './testing/rested.js'
+import { watch } from './testing/watch.js'
+import type { Transaction } from './transaction.js'
+
+describe('when ROLLBACK fails too', () => {
+  it.each([
+    ['is refused', new StatementError('no such luck')],
+    ['is lost', 'lose'],
+    ['hangs', 'held'],
+  ] as const)(
+    'because it %s, the caller still gets what was thrown, with the failure attached',
+    async (how, answer) => {
+      const { pool, connection, clock } = await rested()
+      const thrown = Object.assign(new Error('out of stock'), { sku: 7 })
+      let failed = watch(Promise.resolve())
+      const events = await eventsOf('moorings:rollback:failed', async () => {
+        connection.next('rollback', answer === 'lose' ? 'held' : answer)
+        failed = watch(
+          pool.transaction(() => {
+            throw thrown
+          }),
+        )
+        await settled()
+        if (answer === 'lose') connection.lose()
+        await clock.advance(4_999.9)
+        if (how === 'hangs') expect(failed.state).toBe('pending')
+        await clock.advance(0.1)
+      })
+      expect(failed.error).toBe(thrown)
+      // Not enumerable: whoever logs or compares their own error does not find ours in it.
+      const attached = Object.getOwnPropertyDescriptor(thrown, 'rollbackError')
+      expect(attached).toMatchObject({ enumerable: false, value: { name: expect.stringMatching(/Error$/) } })
+      expect(JSON.stringify(thrown)).toBe('{"sku":7}')
+      expect(events).toEqual([{ pool: 'test', id: 1, error: attached?.value }])
+      expect(connection.open).toBe(false)
+      expect(counts(pool)).toEqual(empty)
+    },
+  )
+
+  it('an error that cannot be extended, or is none, reaches the caller as it is', async () => {
+    for (const thrown of [Object.freeze(new Error('frozen')), 'a string', undefined]) {
+      const { pool, connection } = await rested()
+      connection.next('rollback', new Error('no'))
+      const failed = watch(
+        pool.transaction(() => {
+          throw thrown
+        }),
+      )
+      await settled()
+      expect(failed.error).toBe(thrown)
+      expect(connection.ended).toBe('destroyed')
+    }
+  })
+
+  it('an error thrown again by a later transaction carries the later failure', async () => {
+    const thrown = new Error('always the same object')
+    for (const message of ['first', 'second']) {
+      const { pool, connection } = await rested()
+      connection.next('rollback', new StatementError(message))
+      const failed = watch(
+        pool.transaction(() => {
+          throw thrown
+        }),
+      )
+      await settled()
+      expect(failed.error).toMatchObject({ rollbackError: { message } })
+    }
+  })
+
+  it('nothing is sent, attached or told when the connection is gone already: the server has rolled back', async () => {
+    const { pool, connection } = await rested()
+    const thrown = new Error('the statement failed with the connection')
+    let failed = watch(Promise.resolve())
+    const events = await eventsOf('moorings:rollback:failed', async () => {
+      failed = watch(
+        pool.transaction(() => {
+          connection.lose()
+          throw thrown
+        }),
+      )
+      await settled()
+    })
+    expect(failed.error).toBe(thrown)
+    expect(thrown).not.toHaveProperty('rollbackError')
+    expect(events).toEqual([])
+    expect(connection.sent).toEqual(['begin'])
+  })
+})
+
+describe('COMMIT', () => {
+  it('answered by ROLLBACK is no success: the caller gets the first error that had been swallowed', async () => {
+    const { pool, connection } = await rested()
+    const first = new StatementError('relation "orders" does not exist', { code: '42P01' })
+    connection.next('statement', first)
+    const failed = watch(
+      pool.transaction(async (tx) => {
+        for (const text of ['insert', 'select 1']) {
+          await tx.connection.statement(text).catch((error: unknown) => tx.noteError(error))
+        }
+        return 'looks fine'
+      }),
+    )
+    await settled()
+    expect(failed.error).toBeInstanceOf(TransactionAbortedError)
+    expect(failed.error).toMatchObject({ code: '25P02', cause: first, retry: 'never' })
+    expect(String(failed.error)).toContain('relation "orders" does not exist')
+    expect(connection.sent).toEqual(['begin', 'insert', 'select 1', 'commit'])
+    expect(counts(pool)).toEqual({ ...empty, idle: 1 })
+  })
+
+  it('answered by ROLLBACK is no success either when the first error passed us by', async () => {
+    const { pool, connection } = await rested()
+    connection.next('statement', new Error('unseen'))
+    const failed = watch(pool.transaction((tx) => tx.connection.statement().catch(() => {})))
+    await settled()
+    expect(failed.error).toBeInstanceOf(TransactionAbortedError)
+    expect(failed.error).not.toHaveProperty('cause')
+  })
+
+  it('refused (a deferred constraint) is what the caller gets; the connection lives on', async () => {
+    const { pool, connection } = await rested()
+    const refused = new StatementError('deferred constraint', { code: '23503' })
+    connection.next('commit', refused)
+    let kept: Transaction<typeof connection> | undefined
+    const failed = watch(
+      pool.transaction((tx) => {
+        kept = tx
+      }),
+    )
+    await settled()
+    expect(failed.error).toBe(refused)
+    expect(kept?.state).toBe('rolled-back')
+    expect(counts(pool)).toEqual({ ...empty, idle: 1 })
+    expect(connection.sent).toEqual(['begin', 'commit'])
+  })
+
+  it('whose answer is lost with the connection may have been applied, and says so', async () => {
+    const { pool, connection } = await rested()
+    connection.next('commit', 'held')
+    const failed = watch(pool.transaction(() => {}))
+    await settled()
+    const reason = new ConnectionLostError('terminating connection', { code: '57P01' })
+    connection.lose(reason)
+    await settled()
+    expect(failed.error).toBeInstanceOf(CommitOutcomeUnknownError)
+    expect(failed.error).toMatchObject({ code: '57P01', retry: 'unknown', cause: reason })
+    expect(counts(pool)).toEqual(empty)
+  })
+
+  it('is not sent on a connection that is gone: nothing was applied, and the error does not say it may have been', async () => {
+    const { pool, connection } = await rested()
+    const failed = watch(pool.transaction(() => connection.lose()))
+    await settled()
+    expect(failed.error).toBeInstanceOf(ConnectionLostError)
+    expect(failed.error).not.toBeInstanceOf(CommitOutcomeUnknownError)
+    expect(connection.sent).toEqual(['begin'])
+  })
+})
