@@ -1,0 +1,167 @@
+// Both ORMs behind one small face, so that a scenario is written once and run through each.
+
+import { drizzle, type ResilientDatabase } from '@moorings/drizzle/postgres-js'
+import { ResilientPostgresDialect } from '@moorings/kysely'
+import { type ConnectionInput, createPool, PostgresPool } from '@moorings/postgres'
+import { pgTable, text } from 'drizzle-orm/pg-core'
+import { type ControlledTransaction, Kysely, sql as kyselySql, type Transaction } from 'kysely'
+
+export type ResilienceOptions = NonNullable<NonNullable<Parameters<typeof createPool>[1]>['resilience']>
+
+/** The table every scenario writes to: `create table marks (mark text)`. */
+export const createMarks = 'create table marks (mark text)'
+const marks = pgTable('marks', { mark: text('mark') })
+
+export interface Schema {
+  marks: { mark: string | null }
+}
+
+export interface Runner {
+  /** A statement as raw SQL, through the ORM. */
+  query(sql: string): Promise<Record<string, unknown>[]>
+  /** Through the ORM's query builder. */
+  insert(mark: string): Promise<void>
+}
+
+export interface Tx extends Runner {
+  /** A savepoint, rolled back if the body throws. */
+  nested<T>(body: (tx: Tx) => Promise<T>): Promise<T>
+}
+
+export interface Db extends Runner {
+  readonly pool: PostgresPool
+  transaction<T>(body: (tx: Tx) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+export interface Orm {
+  readonly name: string
+  open(connection: ConnectionInput | PostgresPool, resilience?: ResilienceOptions): Db
+}
+
+function poolOf(connection: ConnectionInput | PostgresPool, resilience?: ResilienceOptions): PostgresPool {
+  return connection instanceof PostgresPool ? connection : createPool(connection, { resilience })
+}
+
+// --- Drizzle ---
+
+type DrizzleTransaction = Parameters<Parameters<ResilientDatabase['transaction']>[0]>[0]
+
+function drizzleRunner(db: ResilientDatabase | DrizzleTransaction): Runner {
+  return {
+    query: async (sql) => [...(await db.execute(sql))],
+    insert: async (mark) => {
+      await db.insert(marks).values({ mark })
+    },
+  }
+}
+
+function drizzleTx(tx: DrizzleTransaction): Tx {
+  return { ...drizzleRunner(tx), nested: (body) => tx.transaction((nested) => body(drizzleTx(nested))) }
+}
+
+const drizzleOrm: Orm = {
+  name: 'drizzle',
+  open(connection, resilience) {
+    const pool = poolOf(connection, resilience)
+    const db = drizzle({ client: pool })
+    return {
+      pool,
+      ...drizzleRunner(db),
+      transaction: (body) => db.transaction((tx) => body(drizzleTx(tx))),
+      close: () => db.$client.end(),
+    }
+  },
+}
+
+// --- Kysely ---
+
+function kyselyRunner(db: Kysely<Schema>): Runner {
+  return {
+    query: async (sql) => (await kyselySql.raw<Record<string, unknown>>(sql).execute(db)).rows,
+    insert: async (mark) => {
+      await db.insertInto('marks').values({ mark }).execute()
+    },
+  }
+}
+
+function kyselyTx(trx: Transaction<Schema>): Tx {
+  const nested = () => Promise.reject(new Error('Kysely nests controlled transactions only'))
+  return { ...kyselyRunner(trx), nested }
+}
+
+function controlledTx(trx: ControlledTransaction<Schema, string[]>): Tx {
+  return {
+    ...kyselyRunner(trx),
+    async nested(body) {
+      const inside = await trx.savepoint('nested').execute()
+      try {
+        const result = await body(controlledTx(inside))
+        await inside.releaseSavepoint('nested').execute()
+        return result
+      } catch (error) {
+        await inside.rollbackToSavepoint('nested').execute()
+        throw error
+      }
+    },
+  }
+}
+
+function openKysely(connection: ConnectionInput | PostgresPool, resilience?: ResilienceOptions) {
+  const pool = poolOf(connection, resilience)
+  const db = new Kysely<Schema>({ dialect: new ResilientPostgresDialect({ client: pool }) })
+  const close = async () => {
+    await db.destroy()
+    await pool.close()
+  }
+  return { db, common: { pool, ...kyselyRunner(db), close } }
+}
+
+const kyselyOrm: Orm = {
+  name: 'kysely',
+  open(connection, resilience) {
+    const { db, common } = openKysely(connection, resilience)
+    return { ...common, transaction: (body) => db.transaction().execute((trx) => body(kyselyTx(trx))) }
+  },
+}
+
+/** Its transactions are ended by hand, as an application does that cannot hand over a callback. */
+const kyselyControlled: Orm = {
+  name: 'kysely, controlled',
+  open(connection, resilience) {
+    const { db, common } = openKysely(connection, resilience)
+    return {
+      ...common,
+      async transaction(body) {
+        const trx = await db.startTransaction().execute()
+        try {
+          const result = await body(controlledTx(trx))
+          await trx.commit().execute()
+          return result
+        } catch (error) {
+          // After a COMMIT that was answered by ROLLBACK there is nothing left to end.
+          if (!trx.isRolledBack) await trx.rollback().execute()
+          throw error
+        }
+      },
+    }
+  },
+}
+
+/** For scenarios of the pool. */
+export const orms = [drizzleOrm, kyselyOrm]
+/** For scenarios of transactions. */
+export const transactional = [drizzleOrm, kyselyOrm, kyselyControlled]
+/** For scenarios of nested transactions. */
+export const nesting = [drizzleOrm, kyselyControlled]
+
+/** A statement of the given length, to be sent in one write or in several. */
+export function padded(sql: string, length: number): string {
+  return `${sql} /* ${'x'.repeat(Math.max(0, length - sql.length))} */`
+}
+
+/** The backend that a statement of this runner meets. */
+export async function backendOf(runner: Runner): Promise<number> {
+  const [row] = await runner.query('select pg_backend_pid() as pid')
+  return Number(row?.pid)
+}
