@@ -166,6 +166,13 @@ export const differences: readonly Difference[] = [
     ours: { positional: false, named: false },
   },
   {
+    operation: 'arrays of every kind as parameters',
+    reason: 'the same code, and a message that says where',
+    at: ['returned', 'undefined'],
+    stock: error('Error', 'UNDEFINED_VALUE: Undefined values are not allowed', 'UNDEFINED_VALUE'),
+    ours: error('StatementError', 'Undefined values are not allowed in an array', 'UNDEFINED_VALUE'),
+  },
+  {
     operation: 'an empty configuration',
     reason: 'no settings are no settings; stock sends SET TRANSACTION without any',
     at: [],

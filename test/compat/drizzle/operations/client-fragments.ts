@@ -95,6 +95,33 @@ export const clientFragments: readonly Operation[] = [
     any: await sql`select id from users where id = any(${sql.array([2, 4])}::int[]) order by id`,
     empty: await sql`select ${sql.array([])}::int[] as list`,
   })),
+  operation('arrays of every kind as parameters', async ({ sql }) => {
+    const [row] =
+      await sql`select ${[1, null, 3]}::int[]::text as nulls, ${['a', null, 'NULL', '', ' ', 'q"b\\s', '{,}']}::text[]::text as words,
+      ${
+        [
+          [1, 2],
+          [3, 4],
+        ] as never
+      }::int[]::text as matrix, ${
+        [
+          ['a,b', null],
+          ['"', '\\'],
+        ] as never
+      }::text[]::text as words_matrix,
+      ${sql.array([true, false, null])}::bool[]::text as flags, ${[1.5, -0.25]}::float8[]::text as numbers, ${sql.array([Buffer.from([0, 255])])}::bytea[]::text as bytes,
+      ${sql.array([9007199254740993n, 1n] as never)}::int8[]::text as bigs, ${[]}::int[]::text as empty, ${['ok', 'sad']}::mood[]::text as moods`
+    return {
+      row,
+      literal: await sql`select ${'{1,2}'}::int[] as list`,
+      undefined: await errorOf(sql`select ${[1, undefined] as never}::int[] as list`),
+      unsafe: await sql.unsafe('select $1::text[]::text as list', [['x', null, 'y"']]),
+      // Drizzle takes arrays of dates and numerics for itself, as literals.
+      moments: await errorOf(sql`select ${[new Date(0)]}::timestamptz[]::text as moments`),
+      days: await errorOf(sql`select ${['2024-02-29']}::date[]::text as days`),
+      numerics: await errorOf(sql`select ${[1.5]}::numeric[]::text as numerics`),
+    }
+  }),
   // Drizzle hands JSON to the driver as text, and takes postgres.js's own serializer away for that.
   operation(
     'sql.json takes text beside Drizzle',
