@@ -5,6 +5,7 @@ import { systemClock } from './clock.js'
 import { type Deadline, Deadlines } from './deadlines.js'
 import { FakeClock } from './testing/fake-clock.js'
 import { seeded } from './testing/seeded.js'
+import { watch } from './testing/watch.js'
 
 function setup() {
   const clock = new FakeClock()
@@ -58,6 +59,7 @@ describe('a deadline', () => {
     const { clock, passed } = setup()
     const early = new Deadlines({
       now: () => clock.now(),
+      turn: () => clock.turn(),
       setTimer: (run, delayMs) => clock.setTimer(run, Math.max(0.25, delayMs - 0.75)),
     })
     const due = clock.now() + 10
@@ -215,6 +217,42 @@ describe('the timer', () => {
     expect(clock.holding).toBe(0)
     await clock.advance(20)
     expect(passed).toEqual(['later'])
+  })
+})
+
+describe('a limit', () => {
+  const late = () => new Error('too late')
+
+  it('hands on what the work comes to, and leaves no deadline', async () => {
+    const { clock, deadlines } = setup()
+    await expect(deadlines.limit(100, late, async () => 'done')).resolves.toBe('done')
+    await expect(deadlines.limit(100, late, () => Promise.reject(new Error('failed')))).rejects.toThrow('failed')
+    expect(clock.holding).toBe(0)
+    await clock.advance(100)
+    expect(clock.pending).toBe(0)
+  })
+
+  it('rejects on time though the work does not hear its signal, and forgets what comes of it', async () => {
+    const { clock, deadlines } = setup()
+    let fail = (_: Error) => {}
+    let heard: AbortSignal | undefined
+    const limited = watch(
+      deadlines.limit(100, late, (signal) => {
+        heard = signal
+        return new Promise<void>((_, reject) => {
+          fail = reject
+        })
+      }),
+    )
+    await clock.advance(99.9)
+    expect(limited.state).toBe('pending')
+    expect(heard?.aborted).toBe(false)
+    await clock.advance(0.1)
+    expect(limited.error).toMatchObject({ message: 'too late' })
+    expect(heard?.reason).toBe(limited.error)
+    // Jest fails a test that leaves a rejection unhandled.
+    fail(new Error('much later'))
+    await clock.advance(1)
   })
 })
 

@@ -57,6 +57,8 @@ export class PostgresConnection implements Connection {
     // Ours come before the library's: the connection is known to be lost before anything in flight on it rejects.
     socket.prependListener('data', (chunk: Buffer) => {
       reader.push(chunk)
+      // The server's last words; the socket may stay open a while longer. At start-up they are the answer to the greeting.
+      if (reader.fatal !== undefined && reader.readyCount > 0) this.#lose(undefined)
       this.#statements.noteReady()
     })
     socket.prependListener('error', (error) => this.#lose(error))

@@ -169,3 +169,73 @@ describe('a connection idle for long', () => {
     expect(driver.connection(3).sent).toEqual(['ping'])
   })
 })
+
+describe('once a connection was found dead', () => {
+  it('all that rest are asked before they are lent, though they were used a moment ago, and only once', async () => {
+    const { pool, driver } = await rested(3, 500)
+    driver.connection(3).lose()
+    const lease = await takeOne(pool)
+    expect(lease.connection.sent).toEqual(['ping'])
+    expect(lease.connection.id).toBe(1)
+    lease.release()
+    await takeOne(pool)
+    await takeOne(pool)
+    expect(driver.connection(1).sent).toEqual(['ping'])
+    expect(driver.connection(2).sent).toEqual(['ping'])
+  })
+
+  it('those that died with it are found out without a caller noticing', async () => {
+    const { pool, driver, clock } = await rested(3, 500)
+    // A black hole: only one of the sockets has noticed so far.
+    driver.connection(3).lose()
+    driver.connection(1).always('ping', 'held')
+    driver.connection(2).always('ping', 'held')
+    const [waiting] = await ask(pool, 1)
+    await clock.advance(4_000)
+    expect(waiting?.value.connection.id).toBe(4)
+    expect(driver.open.map(({ id }) => id)).toEqual([4])
+  })
+
+  it('those that are given back later are not suspected', async () => {
+    const { pool, driver, clock } = fixture({ max: 2, overflow: 0 })
+    const [first, second] = await take(pool, 2)
+    await clock.advance(60_000)
+    first?.connection.lose()
+    await clock.advance(10)
+    second?.release()
+    await takeOne(pool)
+    expect(driver.connection(2).sent).toEqual([])
+  })
+})
+
+describe('a connection used a moment ago', () => {
+  it('is lent at once, without a look', async () => {
+    const { pool } = await rested(1, 10)
+    expect(pool.tryAcquire()?.connection.id).toBe(1)
+  })
+
+  it('that has rested a little longer is lent after one look, which shows if the server has hung up', async () => {
+    const { pool, driver } = await rested(2, 500)
+    expect(pool.tryAcquire()).toBeUndefined()
+    const waiting = takeOne(pool)
+    driver.connection(1).lose()
+    expect((await waiting).connection.id).toBe(2)
+  })
+
+  it('is asked for a sign of life all the same once another was found dead', async () => {
+    const { pool, driver } = await rested(2, 10)
+    driver.connection(1).lose()
+    expect((await takeOne(pool)).connection.id).toBe(2)
+    expect(driver.connection(2).sent).toEqual(['ping'])
+  })
+
+  it('is not asked again after it has given one', async () => {
+    const { pool, driver, clock } = await rested(2, 10)
+    driver.connection(1).lose()
+    const lease = await takeOne(pool)
+    await clock.advance(1)
+    lease.release()
+    expect(pool.tryAcquire()?.connection.id).toBe(2)
+    expect(driver.connection(2).sent).toEqual(['ping'])
+  })
+})

@@ -55,6 +55,12 @@ type State = 'new' | 'running' | 'closing' | 'closed'
 /** Enough for ROLLBACK, which takes the server no time, on a link that still works. */
 const RESET_TIMEOUT_MS = 5_000
 
+/**
+ * A server that ends a connection says so at once, but we hear of it only when the event loop looks at the socket. What was
+ * used within this time goes out unseen; what has rested longer waits for one look, which costs no round trip.
+ */
+const FRESH_MS = 20
+
 export class Pool<C extends Connection = Connection> {
   readonly name: string
   readonly driver: Driver<C>
@@ -124,7 +130,7 @@ export class Pool<C extends Connection = Connection> {
     const { idle } = this.#roster
     for (let entry = idle.at(-1); entry !== undefined; entry = idle.at(-1)) {
       const spent = this.#spent(entry, now)
-      if (spent === undefined && !this.#proven(entry, now)) return undefined
+      if (spent === undefined && this.#doubt(entry, now) !== 'none') return undefined
       this.#roster.wake()
       if (spent === undefined) return this.#lend(entry)
       this.#retire(entry, spent)
@@ -195,27 +201,33 @@ export class Pool<C extends Connection = Connection> {
     return now >= entry.expiresAt ? 'lifetime' : undefined
   }
 
-  /** Used so recently, and with nothing amiss since, that asking the server again would be a round trip for nothing. */
-  #proven(entry: Entry<C>, now: number): boolean {
-    return entry.idleSince > this.#suspectUntil && now - entry.idleSince < this.resilience.pool.validateAfterIdleMs
+  /** How little is known of whether it still lives, after its rest. */
+  #doubt(entry: Entry<C>, now: number): 'none' | 'little' | 'much' {
+    const rested = now - entry.idleSince
+    if (rested >= this.resilience.pool.validateAfterIdleMs || entry.idleSince <= this.#suspectUntil) return 'much'
+    return rested < FRESH_MS ? 'none' : 'little'
   }
 
+  /** In much doubt the server is asked; in little, the event loop is given the chance to notice that it has hung up. */
   #validate(entry: Entry<C>): void {
     const { connection } = entry
+    const { validationTimeoutMs } = this.resilience.pool
+    const asked =
+      this.#doubt(entry, this.#clock.now()) === 'much'
+        ? this.deadlines.limit(validationTimeoutMs, unanswered, (signal) => connection.ping(signal))
+        : this.#clock.turn()
     this.#validating++
-    this.deadlines
-      .limit(this.resilience.pool.validationTimeoutMs, unanswered, (signal) => connection.ping(signal))
-      .then(
-        () => {
-          this.#validating--
-          if (this.#roster.has(entry)) this.#hand(entry)
-          else this.#supply()
-        },
-        (error: unknown) => {
-          this.#validating--
-          this.#evict(entry, 'invalid', this.driver.classify(error, 'statement'))
-        },
-      )
+    asked.then(
+      () => {
+        this.#validating--
+        if (this.#roster.has(entry)) this.#hand(entry)
+        else this.#supply()
+      },
+      (error: unknown) => {
+        this.#validating--
+        this.#evict(entry, 'invalid', this.driver.classify(error, 'statement'))
+      },
+    )
   }
 
   // --- supply: an effort under way for every waiter, and `min` connections whether or not anybody waits ---

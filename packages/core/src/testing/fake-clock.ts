@@ -44,6 +44,10 @@ export class FakeClock implements Clock {
     }
   }
 
+  turn(): Promise<void> {
+    return settled()
+  }
+
   /** Timers not yet run or cancelled. */
   get pending(): number {
     return this.#timers.size
