@@ -172,11 +172,12 @@ describe('a connection idle for long', () => {
 
 describe('once a connection was found dead', () => {
   it('all that rest are asked before they are lent, though they were used a moment ago, and only once', async () => {
-    const { pool, driver } = await rested(3, 500)
+    const { pool, driver, clock } = await rested(3, 500)
     driver.connection(3).lose()
     const lease = await takeOne(pool)
     expect(lease.connection.sent).toEqual(['ping'])
     expect(lease.connection.id).toBe(1)
+    await clock.advance(1)
     lease.release()
     await takeOne(pool)
     await takeOne(pool)

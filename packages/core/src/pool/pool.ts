@@ -204,7 +204,7 @@ export class Pool<C extends Connection = Connection> {
   /** How little is known of whether it still lives, after its rest. */
   #doubt(entry: Entry<C>, now: number): 'none' | 'little' | 'much' {
     const rested = now - entry.idleSince
-    if (rested >= this.resilience.pool.validateAfterIdleMs || entry.idleSince <= this.#suspectUntil) return 'much'
+    if (rested >= this.resilience.pool.validateAfterIdleMs || entry.idleSince < this.#suspectUntil) return 'much'
     return rested < FRESH_MS ? 'none' : 'little'
   }
 
