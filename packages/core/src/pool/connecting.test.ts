@@ -56,17 +56,21 @@ describe('a hanging connect', () => {
     expect(driver.pending).toHaveLength(1)
   })
 
-  it.failing('does not keep a caller from a connection that lies idle but has to be checked first', async () => {
+  it.failing.each([
+    [100, []],
+    [1_500, ['ping']],
+  ])('does not keep a caller from a connection that has rested for %d ms', async (ms, sent) => {
     const { pool, driver, clock } = fixture({ min: 2, max: 2, overflow: 0, validateAfterIdleMs: 1_000 })
     const lease = await takeOne(pool)
-    lease.release()
-    await clock.advance(1_500)
+    await clock.advance(60_000)
     driver.connects = 'deaf'
     driver.connection(2).lose()
-    await settled()
+    await clock.advance(1)
+    lease.release()
+    await clock.advance(ms)
     expect(counts(pool)).toEqual({ ...empty, idle: 1, connecting: 1 })
     await takeOne(pool)
-    expect(driver.connection(1).sent).toEqual(['ping'])
+    expect(driver.connection(1).sent).toEqual(sent)
   })
 
   it.failing('of a caller who has given up does not keep the next from what lies idle', async () => {
