@@ -4,9 +4,9 @@ import { dirname } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import postgres from 'postgres'
-import { type Admin, connectAdmin } from './admin.js'
+import { type Admin, connectAdmin, killBackends } from './admin.js'
 import { type Cluster, startCluster } from './cluster.js'
-import { commandLine } from './processes.js'
+import { commandLine, signal } from './processes.js'
 
 let cluster: Cluster
 let admin: Admin
@@ -96,6 +96,27 @@ describe('kill', () => {
     await cluster.restart()
     expect(await commandLine(rows.rows[0]?.pid ?? 0)).toBe('')
     expect(await admin.query('select * from committed')).toEqual([{ one: 1 }])
+  })
+})
+
+describe('killBackends', () => {
+  test('waits until a backend is gone that takes its time to die', async () => {
+    const client = new pg.Client({ connectionString: cluster.url })
+    client.on('error', () => {})
+    await client.connect()
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+    const pid = rows[0]?.pid ?? 0
+    signal(pid, 'SIGSTOP')
+    let killed: number[] | undefined
+    const killing = killBackends(admin, 'pid = $1', [pid]).then((pids) => {
+      killed = pids
+    })
+    // Each is answered after whatever the killing asked before.
+    for (let look = 0; look < 5; look += 1) await admin.query('select 1')
+    expect(killed).toBeUndefined()
+    signal(pid, 'SIGCONT')
+    await killing
+    expect(killed).toEqual([pid])
   })
 })
 

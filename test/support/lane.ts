@@ -1,7 +1,7 @@
 // One direction of a proxied connection: delivers in order, later and slower if told so, and holds its source back
 // when it has too much waiting.
 
-import type { Socket } from 'node:net'
+import type { Readable, Writable } from 'node:stream'
 
 export interface LaneConditions {
   delayMs: number
@@ -19,8 +19,8 @@ interface Portion {
 }
 
 export class Lane {
-  readonly #source: Socket
-  readonly #target: Socket
+  readonly #source: Readable
+  readonly #target: Writable
   readonly #conditions: LaneConditions
   #queue: Portion[] = []
   #waiting = 0
@@ -29,7 +29,7 @@ export class Lane {
   #freeAt = 0
   #onEmpty: (() => void)[] = []
 
-  constructor(source: Socket, target: Socket, conditions: LaneConditions) {
+  constructor(source: Readable, target: Writable, conditions: LaneConditions) {
     this.#source = source
     this.#target = target
     this.#conditions = conditions

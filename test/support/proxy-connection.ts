@@ -3,6 +3,7 @@
 import { connect, type Socket } from 'node:net'
 import { type Direction, Framer, type Message } from './framing.js'
 import { Lane, type LaneConditions } from './lane.js'
+import { reset } from './reset.js'
 import type { CutHow, Rules } from './rules.js'
 import { type ConnectionState, Session } from './session.js'
 import { type Traffic, TrafficCounter } from './traffic.js'
@@ -92,8 +93,8 @@ export class ProxyConnection implements ProxiedConnection {
     if (this.#phase === 'closed') return
     this.#phase = 'ending'
     for (const lane of Object.values(this.#lanes)) lane.discard()
-    this.#client.resetAndDestroy()
-    this.#server.resetAndDestroy()
+    reset(this.#client)
+    reset(this.#server)
   }
 
   close(): void {
@@ -117,7 +118,7 @@ export class ProxyConnection implements ProxiedConnection {
     from.on('error', () => {})
     from.once('close', (hadError) => {
       const passOn = hadError && this.#phase === 'carrying' && !this.#swallows(direction)
-      if (passOn) lane.whenEmpty(() => to.resetAndDestroy())
+      if (passOn) lane.whenEmpty(() => reset(to))
       if (this.#client.destroyed && this.#server.destroyed) this.#closed()
     })
   }
@@ -184,7 +185,7 @@ export class ProxyConnection implements ProxiedConnection {
     if (this.#phase !== 'carrying') return
     this.#phase = 'ending'
     this.#lanes['to-client'].whenEmpty(() => {
-      if (how === 'reset') afterOnePoll(() => this.#client.resetAndDestroy())
+      if (how === 'reset') afterOnePoll(() => reset(this.#client))
       else this.#client.end()
     })
     this.#lanes['to-server'].whenEmpty(() => this.#server.end())

@@ -169,7 +169,9 @@ describe('delay', () => {
   test('holds an end back as well, so that it overtakes nothing', async () => {
     const client = await connected()
     proxy.delay(50)
-    await client.query('create table delayed as select 1 as one')
+    client.query('create table delayed as select 1 as one').catch(() => {})
+    await until(() => proxy.statements.length === 1, { what: 'the query to reach the proxy' })
+    // With a query running, pg does not say goodbye but closes the socket.
     void client.end()
     await untilBackends(0)
     expect(await database.admin.query('select * from delayed')).toEqual([{ one: 1 }])
@@ -186,18 +188,6 @@ describe('throttle', () => {
     expect(performance.now() - start).toBeGreaterThanOrEqual(240)
     proxy.throttle(undefined)
     await client.end()
-  })
-
-  test('holds the source back instead of buffering without bound', async () => {
-    const client = await connected()
-    proxy.throttle(1000)
-    const answer = client.query(`select repeat('x', 100000000) as text`).catch(() => 'cut')
-    // The server's own view: it waits for the client to read.
-    await until(async () => (await backends(database.admin, applicationName))[0]?.wait_event === 'ClientWrite', {
-      what: 'the server to wait for its client',
-    })
-    proxy.resetAll()
-    expect(await answer).toBe('cut')
   })
 })
 
@@ -289,6 +279,13 @@ describe('ending what exists', () => {
     expect((await answer).rows).toEqual([{ one: 1 }])
     expect(await error).toMatchObject({ message: 'Connection terminated unexpectedly' })
     await untilBackends(0)
+  })
+
+  test('resetAll ends also what closeAll is just closing', async () => {
+    await connected()
+    proxy.closeAll()
+    proxy.resetAll()
+    await until(() => proxy.open === 0, { what: 'the proxy to let go' })
   })
 
   test('close releases the port and every socket', async () => {

@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Direction } from './framing.js'
 import { freePort } from './free-port.js'
 import { type ProxiedConnection, ProxyConnection, type Swallowed, type WireConditions } from './proxy-connection.js'
+import { reset } from './reset.js'
 import { type Cut, type CutOptions, Rules } from './rules.js'
 import { sumTraffic, type Traffic } from './traffic.js'
 import { until } from './until.js'
@@ -129,7 +130,7 @@ class TcpProxy implements FaultProxy {
 
   resetAll(): void {
     for (const connection of this.connections) connection.reset()
-    for (const socket of this.#refused) socket.resetAndDestroy()
+    for (const socket of this.#refused) reset(socket)
   }
 
   closeAll(): void {
@@ -204,7 +205,7 @@ class TcpProxy implements FaultProxy {
       client.once('end', () => client.destroy())
       client.end()
     } else {
-      client.resetAndDestroy()
+      reset(client)
     }
   }
 }
