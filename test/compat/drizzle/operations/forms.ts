@@ -96,7 +96,7 @@ export const forms: readonly Operation[] = [
   operation('what drizzle does to the dates of the user’s own client', async (context) => {
     const client = userClient(context)
     const db = context.drizzle({ client })
-    const text = 'select joined_at from users order by id limit 1'
+    const text = `select date '2024-01-01' as day`
     return { client: await client.unsafe(text), db: await db.execute(text), own: await db.$client.unsafe(text) }
   }),
   operation('db.$client is the user’s own client', async (context) => {
