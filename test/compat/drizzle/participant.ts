@@ -1,5 +1,6 @@
 // One side at work: its own freshly migrated database, brought back to the same rows before every operation.
 
+import { fileURLToPath } from 'node:url'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import { killBackends } from '../../support/admin.js'
 import { createDatabase, type Database, inventName } from '../../support/database.js'
@@ -10,7 +11,7 @@ import * as schema from './schema/index.js'
 import { resetSql } from './seed.js'
 import type { Side } from './side.js'
 
-export const migrationsFolder = new URL('./migrations/schema', import.meta.url).pathname
+const migrationsFolder = fileURLToPath(new URL('./migrations/schema', import.meta.url))
 
 /** What an operation came to. */
 export interface Outcome {

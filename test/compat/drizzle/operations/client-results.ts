@@ -1,10 +1,11 @@
 // db.$client as a postgres.js Sql: the forms of a result, unsafe, files, cursors, describe.
 
+import { fileURLToPath } from 'node:url'
 import type { Sql } from 'postgres'
 import { describeStatement } from '../normalise.js'
 import { errorOf, failing, type Operation, operation } from '../operation.js'
 
-const file = (name: string) => new URL(`../files/${name}`, import.meta.url).pathname
+const file = (name: string) => fileURLToPath(new URL(`../files/${name}`, import.meta.url))
 
 const threePages = (sql: Sql) => sql`select n from generate_series(1, 5) n`
 

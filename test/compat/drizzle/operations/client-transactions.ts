@@ -1,5 +1,6 @@
 // db.$client as a postgres.js Sql: begin, savepoint, reserve.
 
+import { fileURLToPath } from 'node:url'
 import { describeStatement } from '../normalise.js'
 import { errorOf, failing, type Operation, operation } from '../operation.js'
 
@@ -75,7 +76,7 @@ export const clientTransactions: readonly Operation[] = [
       insert: await tx`insert into tags ${tx([{ name: 'p' }, { name: 'q' }])} returning ${tx('name')}`,
       unsafe: await tx.unsafe('select count(*)::int as n from tags where id > $1', [4]),
       several: await tx.unsafe('select 1 as one; select 2 as two'),
-      file: await tx.file(new URL('../files/plain.sql', import.meta.url).pathname),
+      file: await tx.file(fileURLToPath(new URL('../files/plain.sql', import.meta.url))),
       helpers: await tx`select ${tx.array([1, 2])}::int[] as list, ${tx.typed('5', 23)} as n`,
       values: await tx`select id, name from tags order by id`.values(),
     })),

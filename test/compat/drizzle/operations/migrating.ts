@@ -1,9 +1,10 @@
 // drizzle-orm's migrate() on a db of either side.
 
+import { fileURLToPath } from 'node:url'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import { errorOf, type Operation, operation } from '../operation.js'
 
-const folder = (name: string) => new URL(`../migrations/${name}`, import.meta.url).pathname
+const folder = (name: string) => fileURLToPath(new URL(`../migrations/${name}`, import.meta.url))
 
 export const migrating: readonly Operation[] = [
   operation('the program’s own migrations were applied', ({ db }) =>
