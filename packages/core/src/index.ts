@@ -34,4 +34,4 @@ export {
 } from './options.js'
 export { Lease } from './pool/lease.js'
 export { type AcquireOptions, Pool, type PoolSetup, type PoolStats } from './pool/pool.js'
-export { Transaction, type TransactionState } from './transaction.js'
+export { Transaction, type TransactionScope, type TransactionState } from './transaction.js'

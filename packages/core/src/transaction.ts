@@ -19,12 +19,39 @@ export type TransactionState = 'open' | 'committing' | 'committed' | 'rolling-ba
 /** A server that does not answer ROLLBACK for so long has lost the connection, or us. */
 const ROLLBACK_TIMEOUT_MS = 5_000
 
-export class Transaction<C extends Connection = Connection> {
+/** A transaction as its body sees it; a nested one rejects every use once its savepoint has ended. */
+export interface TransactionScope<C extends Connection = Connection> {
+  /**
+   * The connection, for one use.
+   *
+   * @throws TransactionEndedError once the scope has ended
+   * @throws ConnectionLostError
+   */
+  readonly connection: C
+  /** Remembers the first statement that failed: later ones only say that the transaction is aborted. */
+  noteError(error: unknown): void
+  /**
+   * For drivers whose users expect that a failed statement fails the transaction, even if they swallowed its error.
+   *
+   * @throws TransactionAbortedError when a statement has failed, outside of a savepoint that was rolled back
+   */
+  assertSound(): void
+  /**
+   * Runs the body between SAVEPOINT and RELEASE; if it throws, what it did is undone and the transaction goes on.
+   *
+   * @param label appended to the savepoint's name, for whoever reads the server's log
+   */
+  savepoint<T>(body: (scope: TransactionScope<C>) => Promise<T> | T, label?: string): Promise<T>
+}
+
+export class Transaction<C extends Connection = Connection> implements TransactionScope<C> {
   readonly #pool: Pool<C>
   readonly #lease: Lease<C>
   #state: TransactionState = 'open'
   #firstError: unknown
   #savepoints = 0
+  /** Innermost last, unless siblings run at once. */
+  readonly #open: string[] = []
 
   private constructor(pool: Pool<C>, lease: Lease<C>) {
     this.#pool = pool
@@ -49,18 +76,11 @@ export class Transaction<C extends Connection = Connection> {
     return this.#pool.driver
   }
 
-  /**
-   * The connection, for one use.
-   *
-   * @throws TransactionEndedError once COMMIT or ROLLBACK has been asked for
-   * @throws ConnectionLostError
-   */
   get connection(): C {
     this.#assertOpen()
     return this.#lease.connection
   }
 
-  /** Remembers the first statement that failed: later ones only say that the transaction is aborted. */
   noteError(error: unknown): void {
     this.#firstError ??= error
   }
@@ -76,14 +96,16 @@ export class Transaction<C extends Connection = Connection> {
     try {
       outcome = await connection.commit()
     } catch (error) {
-      if (connection.lost === undefined) {
+      // Answered: the server refused, and has rolled back.
+      if (connection.lost === undefined && connection.activity === 'idle') {
         this.#state = 'rolled-back'
         throw this.driver.classify(error, 'commit')
       }
       this.#state = 'unknown'
+      const why = connection.lost === undefined ? 'COMMIT was given up' : 'The connection was lost'
       throw new CommitOutcomeUnknownError(
-        'The connection was lost before COMMIT was answered: the transaction may or may not have been applied',
-        { code: connection.lost.code, cause: error },
+        `${why} before it was answered: the transaction may or may not have been applied`,
+        { code: connection.lost?.code, cause: error },
       )
     }
     this.#state = outcome
@@ -123,19 +145,17 @@ export class Transaction<C extends Connection = Connection> {
       )
   }
 
-  /**
-   * Runs the body between SAVEPOINT and RELEASE; if it throws, what it did is undone and the transaction goes on.
-   *
-   * @param label appended to the savepoint's name, for whoever reads the server's log
-   */
-  async savepoint<T>(body: () => Promise<T> | T, label?: string): Promise<T> {
+  async savepoint<T>(body: (scope: TransactionScope<C>) => Promise<T> | T, label?: string): Promise<T> {
     const name = `s${this.#savepoints++}${label === undefined ? '' : `_${label}`}`
     await this.connection.savepoint(name)
     const firstError = this.#firstError
+    this.#open.push(name)
+    const { scope, end } = this.#nested(name)
     let result: T
     try {
-      result = await body()
+      result = await body(scope)
     } catch (error) {
+      end()
       // With the connection gone there is nothing to undo, and the body's own error says more than ours would.
       if (this.#state === 'open' && !this.#lease.lost) {
         try {
@@ -147,15 +167,38 @@ export class Transaction<C extends Connection = Connection> {
       }
       throw error
     }
-    await this.connection.release(name)
+    // Released only as the innermost: RELEASE would take along the savepoints of siblings that began later.
+    const innermost = this.#open.at(-1) === name
+    end()
+    if (innermost) await this.connection.release(name)
     return result
   }
 
-  /**
-   * For drivers whose users expect that a failed statement fails the transaction, even if they swallowed its error.
-   *
-   * @throws TransactionAbortedError when a statement has failed, outside of a savepoint that was rolled back
-   */
+  #nested(name: string): { readonly scope: TransactionScope<C>; readonly end: () => void } {
+    const outer = this
+    let ended = false
+    const assertOpen = () => {
+      if (ended) throw new TransactionEndedError('This nested transaction has ended: nothing can be sent through it')
+    }
+    const scope: TransactionScope<C> = {
+      get connection() {
+        assertOpen()
+        return outer.connection
+      },
+      noteError: (error) => outer.noteError(error),
+      assertSound: () => outer.assertSound(),
+      async savepoint(body, label) {
+        assertOpen()
+        return outer.savepoint(body, label)
+      },
+    }
+    const end = () => {
+      ended = true
+      this.#open.splice(this.#open.indexOf(name), 1)
+    }
+    return { scope, end }
+  }
+
   assertSound(): void {
     if (this.#firstError !== undefined) throw this.#aborted()
   }
@@ -171,7 +214,7 @@ export class Transaction<C extends Connection = Connection> {
     const named = first instanceof Error || isMooringsError(first) ? `: ${first.message}` : ''
     return new TransactionAbortedError(
       `The transaction was rolled back, because a statement in it had failed before COMMIT${named}`,
-      { cause: first, code: '25P02' },
+      { cause: first, code: (isMooringsError(first) ? first.code : undefined) ?? '25P02' },
     )
   }
 

@@ -54,7 +54,9 @@ export class LeasedConnection implements DatabaseConnection {
     }
     const { signal } = options
     try {
-      const connection = await this.#bound(signal)
+      if (this.#lease === undefined) await this.#take(signal)
+      // Nothing between this and sending: a transaction that ends meanwhile must not let the statement through.
+      const connection = this.#connection
       const { rows, command, count } = await connection.execute<R>(this.#statement(compiledQuery), this.#codec, {
         failed: this.#noteError,
         signal: this.#cancellable(signal),
@@ -76,15 +78,14 @@ export class LeasedConnection implements DatabaseConnection {
     options: Options = {},
   ): AsyncIterableIterator<QueryResult<R>> {
     const { signal } = options
-    let connection: PostgresConnection
     try {
-      connection = await this.#bound(signal)
+      if (this.#lease === undefined) await this.#take(signal)
     } catch (error) {
       if (signal?.aborted === true && wasAborted(error)) return
       throw error
     }
     const run = { failed: this.#noteError }
-    for await (const rows of connection.stream<R>(this.#statement(compiledQuery), this.#codec, chunkSize, run)) {
+    for await (const rows of this.#connection.stream<R>(this.#statement(compiledQuery), this.#codec, chunkSize, run)) {
       yield { rows: [...rows] }
     }
   }
@@ -122,7 +123,7 @@ export class LeasedConnection implements DatabaseConnection {
   }
 
   async begin(settings: TransactionSettings): Promise<void> {
-    await this.#bound(undefined)
+    if (this.#lease === undefined) await this.#take(undefined)
     if (this.#lease !== undefined) this.#transaction = await Transaction.begin(this.#pool, this.#lease, settings)
   }
 
@@ -144,18 +145,17 @@ export class LeasedConnection implements DatabaseConnection {
 
   // --- the lease ---
 
-  async #bound(signal: AbortSignal | undefined): Promise<PostgresConnection> {
+  async #take(signal: AbortSignal | undefined): Promise<void> {
     if (this.#released) throw new LeaseReleasedError()
+    const lease = this.#pool.tryAcquire() ?? (await this.#pool.acquire({ signal }))
+    // Given back, or taken by another statement, while it was waited for.
+    if (this.#released || this.#lease !== undefined) lease.release()
+    else this.#lease = lease
+  }
+
+  get #connection(): PostgresConnection {
     if (this.#transaction !== undefined) return this.#transaction.connection
-    if (this.#lease === undefined) {
-      const lease = this.#pool.tryAcquire() ?? (await this.#pool.acquire({ signal }))
-      // Given back while it was waited for.
-      if (this.#released) {
-        lease.release()
-        throw new LeaseReleasedError()
-      }
-      this.#lease = lease
-    }
+    if (this.#lease === undefined) throw new LeaseReleasedError()
     return this.#lease.connection
   }
 

@@ -2,7 +2,13 @@
 // objects; only who carries a query out is ours: a lease of the pool, a transaction, or a reserved connection.
 
 import { readFile } from 'node:fs/promises'
-import { type Lease, MooringsError, StatementCancelledError, type TransactionSettings } from '@moorings/core'
+import {
+  type Lease,
+  MooringsError,
+  StatementCancelledError,
+  type TransactionScope,
+  type TransactionSettings,
+} from '@moorings/core'
 import type { ReservedSql, Sql, TransactionSql } from 'postgres'
 import { TableCodec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
@@ -93,40 +99,41 @@ export function createClient(pool: PostgresPool): Client {
     },
   }
 
-  async function transaction<T>(settings: TransactionSettings, body: Body<T>): Promise<T> {
-    return pool.transaction(async (tx) => {
-      const run = { failed: (error: unknown) => tx.noteError(error) }
-      const carrier: Carrier = {
-        carry(query) {
-          // A statement that nobody awaits shows in the transaction's outcome, as with postgres.js.
-          query.catch(() => {})
-          try {
-            const { connection } = tx
-            runningOn.set(query, connection)
-            connection.run(query, codec, run)
-          } catch (error) {
-            query.reject(error)
-          }
-        },
-      }
-      // As with postgres.js, a statement that failed fails the transaction, even if its error was swallowed.
-      const sound = <R>(result: R): R => {
-        tx.assertSound()
-        return result
-      }
-      const sql: TransactionSql = complete(
-        Object.assign(speak(template, carrier), {
-          savepoint: (a: unknown, b?: unknown) => {
-            const [label, nested] = typeof a === 'string' ? [a, b] : [undefined, a]
-            return tx.savepoint(async () => sound(await settle(asBody(nested)(sql))), label)
-          },
-          prepare: notOffered('prepare', 'two-phase commit is not offered'),
-        }),
-        isTransactionSql,
-      )
-      return sound(await settle(body(sql)))
-    }, settings)
+  /** The `sql` of a transaction, or of a nested one. */
+  const scoped = (tx: TransactionScope<PostgresConnection>): TransactionSql => {
+    const run = { failed: (error: unknown) => tx.noteError(error) }
+    const carrier: Carrier = {
+      carry(query) {
+        // A statement that nobody awaits shows in the transaction's outcome, as with postgres.js.
+        query.catch(() => {})
+        try {
+          const { connection } = tx
+          runningOn.set(query, connection)
+          connection.run(query, codec, run)
+        } catch (error) {
+          query.reject(error)
+        }
+      },
+    }
+    const members = {
+      savepoint: (a: unknown, b?: unknown) => {
+        const [label, nested] = typeof a === 'string' ? [a, b] : [undefined, a]
+        return tx.savepoint((scope) => body(scope, asBody(nested)), label)
+      },
+      prepare: notOffered('prepare', 'two-phase commit is not offered'),
+    }
+    return complete(Object.assign(speak(template, carrier), members), isTransactionSql)
   }
+
+  const body = async <T>(tx: TransactionScope<PostgresConnection>, run: Body<T>): Promise<T> => {
+    const result = await settle(run(scoped(tx)))
+    // As with postgres.js, a statement that failed fails the transaction, even if its error was swallowed.
+    tx.assertSound()
+    return result
+  }
+
+  const transaction = <T>(settings: TransactionSettings, run: Body<T>): Promise<T> =>
+    pool.transaction((tx) => body(tx, run), settings)
 
   const end = ({ timeout }: { timeout?: number | undefined } = {}): Promise<void> =>
     pool.close(timeout === undefined || timeout === null ? {} : { timeoutMs: timeout * 1_000 })

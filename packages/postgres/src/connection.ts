@@ -39,6 +39,9 @@ export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send'> {
 /** Commands of ours: no parameters, nothing to map. */
 const plain: Codec = { parser: () => undefined, serializers: () => ({}), transform: noTransform }
 
+/** The pool limits these itself, and destroys a connection that does not answer them. */
+const unlimited: RunOptions = { timeoutMs: 0 }
+
 export class PostgresConnection implements Connection {
   readonly id: number
   readonly epoch: number
@@ -132,7 +135,9 @@ export class PostgresConnection implements Connection {
   ): Promise<Result<Row>> {
     const { text, values, prepare } = statement
     const query = this.#parts.sql.unsafe(text, values === undefined ? [] : [...values], { prepare: prepare === true })
-    query.handler = () => this.run(query, codec, options)
+    // At once: whoever asked has just made sure that this connection is still the one.
+    query.handler = () => {}
+    this.run(query, codec, options)
     const value = await query
     if (isStream(value)) return { rows: [], command: await endCopy(value), count: undefined }
     // Several statements in one text: as with pg, the caller sees none of their rows.
@@ -156,8 +161,8 @@ export class PostgresConnection implements Connection {
     return streamRows<Row>(query, chunkSize, sql.CLOSE)
   }
 
-  async #command(text: string, site: ErrorSite = 'statement'): Promise<string | undefined> {
-    const result = await this.execute({ text }, plain, { site, timeoutMs: 0 })
+  async #command(text: string, options?: RunOptions): Promise<string | undefined> {
+    const result = await this.execute({ text }, plain, options)
     return result.command
   }
 
@@ -166,11 +171,11 @@ export class PostgresConnection implements Connection {
   }
 
   async commit(): Promise<'committed' | 'rolled-back'> {
-    return (await this.#command('commit', 'commit')) === 'ROLLBACK' ? 'rolled-back' : 'committed'
+    return (await this.#command('commit', { site: 'commit' })) === 'ROLLBACK' ? 'rolled-back' : 'committed'
   }
 
   async rollback(): Promise<void> {
-    await this.#command('rollback')
+    await this.#command('rollback', unlimited)
   }
 
   async savepoint(name: string): Promise<void> {
@@ -186,7 +191,7 @@ export class PostgresConnection implements Connection {
   }
 
   async ping(_signal: AbortSignal): Promise<void> {
-    await this.#command('select 1')
+    await this.#command('select 1', unlimited)
   }
 
   async reset(_signal: AbortSignal): Promise<void> {

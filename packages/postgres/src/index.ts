@@ -3,11 +3,13 @@ export { type Codec, noTransform } from './codec.js'
 export type { PostgresConnection } from './connection.js'
 export type { PostgresDriver } from './driver.js'
 export type { Parser, Serializer } from './library.js'
+export { isStockClient } from './options.js'
 export {
   type ConnectionInput,
   type ConnectionOptions,
   type CreatePoolOptions,
   createPool,
   PostgresPool,
+  takeOver,
 } from './pool.js'
 export { beginStatement } from './words.js'

@@ -1,5 +1,5 @@
-// LISTEN needs a connection of its own that nobody else is lent. It is made with the first channel, made again when it
-// is lost (every channel is listened to anew, and `onlisten` called again), and closed with the last.
+// LISTEN needs a connection of its own that nobody else is lent. It is made with the first channel; when it is lost it is
+// made again, listening to every channel before anybody gets to use it, and `onlisten` is called again.
 
 import {
   backoffDelay,
@@ -34,6 +34,8 @@ export class Listener {
   readonly #channels = new Map<string, Set<Subscription>>()
   readonly #ended = new AbortController()
   #connection: Promise<PostgresConnection> | undefined
+  /** LISTEN by channel, as far as the connection of now has been told. */
+  #told = new Map<string, Promise<unknown>>()
   #failures = 0
 
   constructor(
@@ -50,31 +52,44 @@ export class Listener {
     if (this.#ended.signal.aborted) throw new PoolClosedError('The pool is closed: nothing can be listened to')
     const subscription: Subscription = { notify, listening }
     const subscriptions = this.#channels.get(channel) ?? new Set()
-    const first = subscriptions.size === 0
     subscriptions.add(subscription)
     this.#channels.set(channel, subscriptions)
-    const unlisten = () => this.#unlisten(channel, subscription)
-    let connection: PostgresConnection
     try {
-      connection = await this.#connected()
-      if (first) await connection.execute({ text: `listen ${quoted(channel)}` }, plain)
+      const connection = await this.#connected()
+      await this.#tell(connection, channel)
+      listening?.()
+      return { state: connection.backendKey, unlisten: () => this.#unlisten(channel, subscription) }
     } catch (error) {
-      subscriptions.delete(subscription)
-      if (subscriptions.size === 0) this.#channels.delete(channel)
+      this.#forget(channel, subscription)
       throw error
     }
-    listening?.()
-    return { state: connection.backendKey, unlisten }
   }
 
   async #unlisten(channel: string, subscription: Subscription): Promise<void> {
-    const subscriptions = this.#channels.get(channel)
-    if (subscriptions?.delete(subscription) !== true || subscriptions.size > 0) return
-    this.#channels.delete(channel)
-    const connection = await this.#connection
-    if (connection === undefined || connection.lost !== undefined) return
-    if (this.#channels.size === 0) await this.#close(connection)
+    if (!this.#forget(channel, subscription)) return
+    const connection = await this.#connection?.catch(() => undefined)
+    if (connection === undefined || connection.lost !== undefined || this.#channels.has(channel)) return
+    this.#told.delete(channel)
+    if (this.#channels.size === 0) await this.#close(connection, this.#limits.closeTimeoutMs)
     else await connection.execute({ text: `unlisten ${quoted(channel)}` }, plain)
+  }
+
+  /** True if that was the channel's last. */
+  #forget(channel: string, subscription: Subscription): boolean {
+    const subscriptions = this.#channels.get(channel)
+    if (subscriptions?.delete(subscription) !== true || subscriptions.size > 0) return false
+    return this.#channels.delete(channel)
+  }
+
+  /** Once per channel and connection; all who ask wait for the server's answer. */
+  #tell(connection: PostgresConnection, channel: string): Promise<unknown> {
+    let told = this.#told.get(channel)
+    if (told === undefined) {
+      told = connection.execute({ text: `listen ${quoted(channel)}` }, plain)
+      this.#told.set(channel, told)
+      told.catch(() => this.#told.delete(channel))
+    }
+    return told
   }
 
   #connected(): Promise<PostgresConnection> {
@@ -91,54 +106,53 @@ export class Listener {
     const notified = (channel: string, payload: string) => {
       for (const { notify } of this.#channels.get(channel) ?? []) notify(payload)
     }
-    const connection = await this.#deadlines.limit(connectTimeoutMs, late, (limit) =>
-      this.#driver.connect({ signal: AbortSignal.any([limit, this.#ended.signal]), epoch: 0 }, notified),
-    )
-    connection.onLost(() => this.#lost())
-    return connection
+    return this.#deadlines.limit(connectTimeoutMs, late, async (limit) => {
+      const signal = AbortSignal.any([limit, this.#ended.signal])
+      const connection = await this.#driver.connect({ signal, epoch: 0 }, notified)
+      this.#told = new Map()
+      connection.onLost(() => this.#lost())
+      const giveUp = () => connection.destroy(late())
+      signal.addEventListener('abort', giveUp, { once: true })
+      await Promise.all([...this.#channels.keys()].map((channel) => this.#tell(connection, channel)))
+      signal.removeEventListener('abort', giveUp)
+      return connection
+    })
   }
 
   #lost(): void {
     this.#connection = undefined
-    this.#retry()
+    const bereft = [...this.#channels.values()].flatMap((subscriptions) => [...subscriptions])
+    this.#retry(bereft)
   }
 
-  #retry(): void {
+  #retry(bereft: readonly Subscription[]): void {
     if (this.#ended.signal.aborted || this.#channels.size === 0) return
-    const delayMs = backoffDelay(connectBackoff, ++this.#failures)
-    this.#deadlines.add(delayMs, () => {
-      this.#resume().then(
+    this.#deadlines.add(backoffDelay(connectBackoff, ++this.#failures), () => {
+      if (this.#ended.signal.aborted || this.#channels.size === 0) return
+      this.#connected().then(
         () => {
           this.#failures = 0
+          const subscribed = new Set([...this.#channels.values()].flatMap((subscriptions) => [...subscriptions]))
+          for (const subscription of bereft) if (subscribed.has(subscription)) subscription.listening?.()
         },
-        () => this.#retry(),
+        () => this.#retry(bereft),
       )
     })
   }
 
-  async #resume(): Promise<void> {
-    if (this.#ended.signal.aborted || this.#connection !== undefined) return
-    const connection = await this.#connected()
-    for (const [channel, subscriptions] of this.#channels) {
-      await connection.execute({ text: `listen ${quoted(channel)}` }, plain)
-      for (const { listening } of subscriptions) listening?.()
-    }
-  }
-
   /** Never rejects. */
-  async end(): Promise<void> {
+  async end(timeoutMs: number): Promise<void> {
     this.#channels.clear()
     this.#ended.abort(new PoolClosedError())
     const connection = await this.#connection?.catch(() => undefined)
-    if (connection !== undefined) await this.#close(connection)
+    if (connection !== undefined) await this.#close(connection, timeoutMs)
   }
 
-  async #close(connection: PostgresConnection): Promise<void> {
+  async #close(connection: PostgresConnection, timeoutMs: number): Promise<void> {
     this.#connection = undefined
-    const { closeTimeoutMs } = this.#limits
-    const late = () => new ConnectionLostError(`The listening connection did not close within ${closeTimeoutMs} ms`)
+    const late = () => new ConnectionLostError(`The listening connection did not close within ${timeoutMs} ms`)
     await this.#deadlines
-      .limit(closeTimeoutMs, late, (signal) => connection.close(signal))
+      .limit(timeoutMs, late, (signal) => connection.close(signal))
       .catch(() => connection.destroy(late()))
   }
 }

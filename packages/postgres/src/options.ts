@@ -83,8 +83,13 @@ export function parseConnection(connection: unknown, extra?: unknown): ParsedCon
   throw new InvalidOptionsError(checked.problems)
 }
 
-/** Whether a value is a client made by `postgres(…)`: a function that carries its parsed options. */
-export function isStockClient(value: unknown): value is { readonly options: ParsedOptions } {
+/** A client made by `postgres(…)`: a function that carries its parsed options. */
+export interface StockClient {
+  readonly options: ParsedOptions
+  end(options?: { timeout?: number | undefined }): Promise<void>
+}
+
+export function isStockClient(value: unknown): value is StockClient {
   return typeof value === 'function' && 'options' in value && 'unsafe' in value && isParsedOptions(value.options)
 }
 

@@ -5,7 +5,7 @@ import type { Options, PostgresType, Sql } from 'postgres'
 import type { PostgresConnection } from './connection.js'
 import { PostgresDriver } from './driver.js'
 import { Listener } from './listener.js'
-import { parsePoolOptions } from './options.js'
+import { parsePoolOptions, type StockClient } from './options.js'
 
 /** What the pool decides itself; asking for it is an error that names the option of ours. */
 type OwnedByPool =
@@ -46,10 +46,29 @@ export class PostgresPool extends Pool<PostgresConnection> {
     this.listener = new Listener(driver, deadlines, resilience.pool)
   }
 
-  override async close(options?: { readonly timeoutMs?: number }): Promise<void> {
-    await this.listener.end()
-    await super.close(options)
+  protected override closeOthers(timeoutMs: number): Promise<void> {
+    return this.listener.end(timeoutMs)
   }
+}
+
+const poolsOf = new WeakMap<StockClient, PostgresPool>()
+
+/**
+ * The pool that takes the place of a postgres.js client, for an application that made one for its ORM and goes on ending
+ * it: `client.end()` ends the pool, too. Without `resilience` of their own, several ORMs on one client share one pool.
+ */
+export function takeOver(client: StockClient, resilience?: ResilienceOptions): PostgresPool {
+  const shared = resilience === undefined ? poolsOf.get(client) : undefined
+  if (shared !== undefined) return shared
+  const pool = new PostgresPool(client, { resilience })
+  if (resilience === undefined) poolsOf.set(client, pool)
+  const { end } = client
+  client.end = async (options) => {
+    const timeout = options?.timeout
+    const closed = pool.close(typeof timeout === 'number' ? { timeoutMs: timeout * 1_000 } : {})
+    await Promise.all([closed, end(options)])
+  }
+  return pool
 }
 
 /**

@@ -19,7 +19,7 @@ export function withoutValues(code: unknown, message: string): string {
 }
 
 const aborted = `class: "TransactionAbortedError"
-    code: "25P02"
+    code: "23505"
     message: "The transaction was rolled back, because a statement in it had failed before COMMIT: duplicate key value violates unique constraint \\"link_pkey\\""`
 
 const abortedNamed: AllowedDifference = {

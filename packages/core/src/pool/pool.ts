@@ -55,6 +55,9 @@ type State = 'new' | 'running' | 'closing' | 'closed'
 /** Enough for ROLLBACK, which takes the server no time, on a link that still works. */
 const RESET_TIMEOUT_MS = 5_000
 
+/** A courtesy to the server, when a statement is still running at the end of the pool. */
+const CANCEL_TIMEOUT_MS = 1_000
+
 /**
  * A server that ends a connection says so at once, but we hear of it only when the event loop looks at the socket. What was
  * used within this time goes out unseen; what has rested longer waits for one look, which costs no round trip.
@@ -78,6 +81,7 @@ export class Pool<C extends Connection = Connection> {
   #validating = 0
   /** When a connection was last found dead: what has rested since before then is asked before it is lent. */
   #suspectUntil = Number.NEGATIVE_INFINITY
+  #closeTimeoutMs: number
   #shutDown: Promise<void> | undefined
   #emptied: (() => void) | undefined
 
@@ -88,6 +92,7 @@ export class Pool<C extends Connection = Connection> {
     this.deadlines = setup.deadlines
     this.#clock = setup.deadlines.clock
     this.#random = setup.random ?? Math.random
+    this.#closeTimeoutMs = setup.resilience.pool.closeTimeoutMs
     this.#waiters = new Waiters(this.deadlines)
     this.#roster = new Roster(this.name)
     this.#reaper = new Reaper(this.deadlines, setup.resilience.pool.idleTimeoutMs, () => this.#reap())
@@ -288,9 +293,8 @@ export class Pool<C extends Connection = Connection> {
   /** Politely. */
   #retire(entry: Entry<C>, reason: CloseReason): void {
     this.#forget(entry, reason, undefined)
-    const { closeTimeoutMs } = this.resilience.pool
     const goodbye = this.deadlines
-      .limit(closeTimeoutMs, unanswered, (signal) => entry.connection.close(signal))
+      .limit(this.#closeTimeoutMs, unanswered, (signal) => entry.connection.close(signal))
       .catch(() => entry.connection.destroy(unanswered()))
       .finally(() => this.#retiring.delete(goodbye))
     this.#retiring.add(goodbye)
@@ -350,7 +354,10 @@ export class Pool<C extends Connection = Connection> {
    * (default `closeTimeoutMs`) to come back, destroys the rest. Afterwards no socket and no timer is left. Never rejects.
    */
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#shutDown ??= this.#close(options.timeoutMs ?? this.resilience.pool.closeTimeoutMs)
+    if (this.#shutDown === undefined) {
+      this.#closeTimeoutMs = options.timeoutMs ?? this.#closeTimeoutMs
+      this.#shutDown = this.#close(this.#closeTimeoutMs)
+    }
     return this.#shutDown
   }
 
@@ -358,6 +365,7 @@ export class Pool<C extends Connection = Connection> {
     this.#state = 'closing'
     this.#waiters.rejectAll(() => new PoolClosedError('The pool was closed while this caller waited for a connection'))
     this.#connector.abort(new PoolClosedError('The pool was closed while connecting'))
+    const others = this.closeOthers(timeoutMs)
     for (const entry of [...this.#roster.idle]) this.#retire(entry, 'closing')
     if (this.#roster.size > 0) {
       await new Promise<void>((resolve) => {
@@ -366,10 +374,25 @@ export class Pool<C extends Connection = Connection> {
       })
     }
     const late = new PoolClosedError(`The pool was closed and this lease did not come back within ${timeoutMs} ms`)
-    for (const entry of this.#roster.all()) this.#evict(entry, 'closing', late)
-    await Promise.all(this.#retiring)
+    for (const entry of this.#roster.all()) {
+      // The server would go on with the statement of a client that is gone.
+      if (entry.connection.activity !== 'idle') this.#cancel(entry)
+      this.#evict(entry, 'closing', late)
+    }
+    await Promise.all([others, ...this.#retiring])
     this.deadlines.clear()
     this.#state = 'closed'
+  }
+
+  /** What a pool of a certain driver holds besides its connections. Never rejects. */
+  protected async closeOthers(_timeoutMs: number): Promise<void> {}
+
+  #cancel(entry: Entry<C>): void {
+    const cancelled = this.deadlines
+      .limit(CANCEL_TIMEOUT_MS, unanswered, (signal) => entry.connection.cancel(signal))
+      .catch(() => {})
+      .finally(() => this.#retiring.delete(cancelled))
+    this.#retiring.add(cancelled)
   }
 }
 

@@ -1,7 +1,14 @@
 // drizzle-orm/postgres-js's factory, with the same arguments plus `resilience`, on a pool of ours.
 
 import { InvalidOptionsError, type ResilienceOptions } from '@moorings/core'
-import { type Client, type ConnectionInput, createClient, PostgresPool } from '@moorings/postgres'
+import {
+  type Client,
+  type ConnectionInput,
+  createClient,
+  isStockClient,
+  PostgresPool,
+  takeOver,
+} from '@moorings/postgres'
 import { type PostgresJsDatabase, drizzle as stock } from 'drizzle-orm/postgres-js'
 import type { DrizzleConfig } from 'drizzle-orm/utils'
 import type { Sql } from 'postgres'
@@ -27,7 +34,8 @@ type ClientInput = Sql | PostgresPool
  * Makes a Drizzle database whose connections come from a Moorings pool. Nothing is opened before the first query.
  *
  * Takes every form of drizzle-orm's factory: a URL, a URL and a config, `{ connection }`, `{ client }`. A `client` may be
- * a pool from `createPool`, to be shared, or a postgres.js client, whose options are taken over.
+ * a pool from `createPool`, to be shared, or a postgres.js client: its options are taken over, and its `end()` ends the
+ * pool as well.
  *
  * @throws InvalidOptionsError listing everything that is wrong
  * @example
@@ -65,7 +73,9 @@ function normalise<TSchema extends Record<string, unknown>>(
 
 function clientFor(source: unknown, resilience: ResilienceOptions | undefined): Client {
   const pool = source instanceof PostgresPool ? source : isClient(source) ? source.pool : undefined
-  if (pool === undefined) return createClient(new PostgresPool(source, { resilience }))
+  if (pool === undefined) {
+    return createClient(isStockClient(source) ? takeOver(source, resilience) : new PostgresPool(source, { resilience }))
+  }
   if (resilience !== undefined) {
     const allowed = 'nothing beside a pool of its own: give `resilience` to createPool'
     throw new InvalidOptionsError([{ path: 'resilience', given: 'an object', allowed }])
