@@ -18,11 +18,11 @@ import { type CheckedUrl, checkUrl } from './options-url.js'
 import { fromLibrary, type ParsedConnection } from './parsed-connection.js'
 
 export type { ParsedOptions } from './options-library.js'
-export type { Password, SocketFactory, Ssl, TargetSessionAttrs } from './options-schema.js'
+export type { SocketFactory, Ssl, TargetSessionAttrs } from './options-schema.js'
 export { describe, describeEndpoint, type ParsedConnection, type ServerAddress } from './parsed-connection.js'
 
 /** As `parseConnection`, but tells the problems instead of throwing them. */
-export function checkConnection(connection: unknown, extra?: unknown, path = 'connection'): Checked<ParsedConnection> {
+function checkConnection(connection: unknown, extra?: unknown, path = 'connection'): Checked<ParsedConnection> {
   const wanted = 'a postgres:// URL, an object of postgres.js options, or a postgres.js client'
   const refuse = (problem: Partial<OptionProblem>): Checked<never> => ({
     ok: false,

@@ -100,7 +100,7 @@ function describeType(oid: unknown): Plain {
 }
 
 /** The types of an object's values, for values that differ by nature: a backend's pid and secret, a statement's name. */
-export function shapeOf(value: unknown): Plain {
+function shapeOf(value: unknown): Plain {
   if (typeof value !== 'object' || value === null) return typeof value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, typeof item]))
 }

@@ -10,7 +10,7 @@ export function renderOutcome(outcome: Outcome): string {
   return 'value' in outcome ? `resolves with ${render(outcome.value)}` : `rejects with ${render(outcome.thrown)}`
 }
 
-export function render(value: unknown, indent = '', outer: readonly unknown[] = []): string {
+function render(value: unknown, indent = '', outer: readonly unknown[] = []): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
