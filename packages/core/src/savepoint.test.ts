@@ -1,13 +1,7 @@
 // Nested transactions: each is a savepoint of the one around it.
 
 import { describe, expect, it } from '@jest/globals'
-import {
-  ConnectionLostError,
-  MooringsError,
-  StatementError,
-  TransactionAbortedError,
-  TransactionEndedError,
-} from './errors.js'
+import { MooringsError, StatementError, TransactionAbortedError } from './errors.js'
 import { settled } from './testing/fake-clock.js'
 import type { FakeConnection } from './testing/fake-connection.js'
 import { counts, empty } from './testing/fixture.js'
@@ -237,44 +231,5 @@ describe('when ROLLBACK TO fails', () => {
     expect(failed.error).toBe(thrown)
     expect(connection.open).toBe(false)
     expect(counts(pool)).toEqual(empty)
-  })
-})
-
-describe('a savepoint that outlives its transaction', () => {
-  it('sends nothing when its body is done', async () => {
-    const { pool, connection } = await rested()
-    let go = () => {}
-    const gate = new Promise<void>((resolve) => {
-      go = resolve
-    })
-    let orphan = watch(Promise.resolve())
-    await pool.transaction(async (tx) => {
-      orphan = watch(tx.savepoint(() => gate))
-      await settled()
-    })
-    const sent = [...connection.sent]
-    go()
-    await settled()
-    expect(orphan.error).toBeInstanceOf(TransactionEndedError)
-    expect(connection.sent).toEqual(sent)
-  })
-
-  it('sends nothing when its body throws, whose error it reports', async () => {
-    const { pool, connection } = await rested()
-    const thrown = new ConnectionLostError('something')
-    let fail = (_: Error) => {}
-    const gate = new Promise<void>((_, reject) => {
-      fail = reject
-    })
-    let orphan = watch(Promise.resolve())
-    await pool.transaction(async (tx) => {
-      orphan = watch(tx.savepoint(() => gate))
-      await settled()
-    })
-    const sent = [...connection.sent]
-    fail(thrown)
-    await settled()
-    expect(orphan.error).toBe(thrown)
-    expect(connection.sent).toEqual(sent)
   })
 })

@@ -1,13 +1,20 @@
 // How a transaction ends when it does not end well: ROLLBACK that fails, COMMIT that is refused, undone or not answered.
 
 import { describe, expect, it } from '@jest/globals'
-import { CommitOutcomeUnknownError, ConnectionLostError, StatementError, TransactionAbortedError } from './errors.js'
+import {
+  CommitOutcomeUnknownError,
+  ConnectionLostError,
+  MooringsError,
+  StatementError,
+  StatementTimeoutError,
+  TransactionAbortedError,
+} from './errors.js'
 import { eventsOf } from './testing/events.js'
 import { settled } from './testing/fake-clock.js'
-import { counts, empty } from './testing/fixture.js'
+import { counts, empty, takeOne } from './testing/fixture.js'
 import { rested } from './testing/rested.js'
 import { watch } from './testing/watch.js'
-import type { Transaction } from './transaction.js'
+import { Transaction } from './transaction.js'
 
 describe('when ROLLBACK fails too', () => {
   it.each([
@@ -43,6 +50,20 @@ describe('when ROLLBACK fails too', () => {
       expect(counts(pool)).toEqual(empty)
     },
   )
+
+  it('the connection is gone at once, not only with the lease', async () => {
+    for (const answer of ['held', new StatementError('no such luck')] as const) {
+      const { pool, connection, clock } = await rested()
+      const lease = await takeOne(pool)
+      const tx = await Transaction.begin(pool, lease)
+      connection.next('rollback', answer)
+      const failure = watch(tx.rollback())
+      await clock.advance(5_000)
+      expect(failure.value).toBeInstanceOf(MooringsError)
+      expect(connection.ended).toBe('destroyed')
+      expect(counts(pool)).toEqual(empty)
+    }
+  })
 
   it('an error that cannot be extended, or is none, reaches the caller as it is', async () => {
     for (const thrown of [Object.freeze(new Error('frozen')), 'a string', undefined]) {
@@ -109,7 +130,7 @@ describe('COMMIT', () => {
     )
     await settled()
     expect(failed.error).toBeInstanceOf(TransactionAbortedError)
-    expect(failed.error).toMatchObject({ code: '25P02', cause: first, retry: 'never' })
+    expect(failed.error).toMatchObject({ code: '42P01', cause: first, retry: 'never' })
     expect(String(failed.error)).toContain('relation "orders" does not exist')
     expect(connection.sent).toEqual(['begin', 'insert', 'select 1', 'commit'])
     expect(counts(pool)).toEqual({ ...empty, idle: 1 })
@@ -121,6 +142,7 @@ describe('COMMIT', () => {
     const failed = watch(pool.transaction((tx) => tx.connection.statement().catch(() => {})))
     await settled()
     expect(failed.error).toBeInstanceOf(TransactionAbortedError)
+    expect(failed.error).toMatchObject({ code: '25P02' })
     expect(failed.error).not.toHaveProperty('cause')
   })
 
@@ -152,6 +174,20 @@ describe('COMMIT', () => {
     expect(failed.error).toBeInstanceOf(CommitOutcomeUnknownError)
     expect(failed.error).toMatchObject({ code: '57P01', retry: 'unknown', cause: reason })
     expect(counts(pool)).toEqual(empty)
+  })
+
+  it('given up before it was answered (a timeout) may have been applied, and says so', async () => {
+    const { pool, connection } = await rested()
+    connection.next('commit', 'held')
+    const failed = watch(pool.transaction(() => {}))
+    await settled()
+    const timeout = new StatementTimeoutError('no answer within 100 ms')
+    // The caller has been told, the server has not answered yet.
+    connection.cancelling = true
+    connection.held('commit').fail(timeout)
+    await settled()
+    expect(failed.error).toBeInstanceOf(CommitOutcomeUnknownError)
+    expect(failed.error).toMatchObject({ cause: timeout, retry: 'unknown' })
   })
 
   it('is not sent on a connection that is gone: nothing was applied, and the error does not say it may have been', async () => {

@@ -81,6 +81,25 @@ describe('maxLifetimeMs', () => {
     expect(new Set(ages).size).toBeGreaterThan(5)
   })
 
+  it.each([
+    ['the whole of it', 0, 1],
+    ['nine tenths of it', 1 - Number.EPSILON, 2],
+  ])('lasts, by chance, as long as %s', async (_, random, next) => {
+    const { pool, clock } = fixture({ ...patient, maxLifetimeMs: hour, lifetimeJitter: 0.1 }, () => random)
+    const lease = await takeOne(pool)
+    await clock.advance(0.9 * hour)
+    lease.release()
+    expect((await takeOne(pool)).connection.id).toBe(next)
+  })
+
+  it('is never longer than was set', async () => {
+    const { pool, clock } = fixture({ ...patient, maxLifetimeMs: hour, lifetimeJitter: 0 }, () => 1 - Number.EPSILON)
+    const lease = await takeOne(pool)
+    await clock.advance(hour)
+    lease.release()
+    expect(counts(pool)).toEqual(empty)
+  })
+
   it('of 0 means for ever', async () => {
     const { pool, clock } = fixture({ ...patient, validateAfterIdleMs: 2 ** 31 - 1, maxLifetimeMs: 0 })
     const lease = await takeOne(pool)

@@ -106,7 +106,7 @@ export class FakeConnection implements Connection {
 
   get activity(): 'idle' | 'running' | 'cancelling' {
     if (this.cancelling) return 'cancelling'
-    return this.#held.size > 0 ? 'running' : 'idle'
+    return this.waiting.some(({ operation }) => operation !== 'cancel') ? 'running' : 'idle'
   }
 
   get transactionStatus(): TransactionStatus {
@@ -176,7 +176,8 @@ export class FakeConnection implements Connection {
   }
 
   async cancel(signal: AbortSignal): Promise<void> {
-    await this.#perform('cancel', 'cancel', () => {}, signal).catch(() => {})
+    this.sent.push('cancel')
+    await this.#answer('cancel', signal).catch(() => {})
   }
 
   async close(signal: AbortSignal): Promise<void> {
@@ -257,7 +258,8 @@ export class FakeConnection implements Connection {
     this.ended = how
     for (const held of [...this.#held]) {
       if (held.operation === 'close') held.ok()
-      else held.fail(this.#lost ?? new ConnectionLostError('The connection is gone'))
+      // A cancel goes another way.
+      else if (held.operation !== 'cancel') held.fail(this.#lost ?? new ConnectionLostError('The connection is gone'))
     }
   }
 }
