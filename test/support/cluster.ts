@@ -9,7 +9,7 @@ import { OwnedFolder } from './owned-folder.js'
 import { Postmaster, type StopMode, type StopSignal, stopSignals } from './postmaster.js'
 import { type ProcessUser, run } from './processes.js'
 import { serverUser, temporaryFolder } from './server-user.js'
-import { makeCertificate, type ServerTls, untilTlsIsOn } from './tls.js'
+import { type ServerTls, untilTlsIsOn, writeCertificate } from './tls.js'
 
 export interface ClusterOptions {
   /** Settings for postgresql.conf on top of ours, for example `{ idle_session_timeout: '100ms' }`. */
@@ -172,7 +172,7 @@ class RunningCluster implements Cluster {
   }
 
   async enableTls(): Promise<ServerTls> {
-    const { certFile, keyFile } = await makeCertificate(this.dataDir, this.#runAs)
+    const { certFile, keyFile } = await writeCertificate(this.dataDir, this.#runAs)
     await configure(this.dataDir, { ssl: true, ssl_cert_file: certFile, ssl_key_file: keyFile })
     this.#postmaster.reload()
     await untilTlsIsOn(this.host, this.port)

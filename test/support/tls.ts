@@ -1,9 +1,9 @@
-// A certificate for a test server, made by openssl, and the question whether the server speaks TLS yet.
+// A certificate for a test server, and the question whether the server speaks TLS yet.
 
-import { chmod, chown } from 'node:fs/promises'
+import { chown, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { type ProcessUser, run } from './processes.js'
+import type { ProcessUser } from './processes.js'
 import { until } from './until.js'
 
 export interface ServerTls {
@@ -16,22 +16,22 @@ export interface Certificate {
   keyFile: string
 }
 
+// The compiled file lies in dist/, the certificates do not.
+const certificates = new URL(
+  import.meta.url.includes('/dist/') ? '../../support/certificates/' : 'certificates/',
+  import.meta.url,
+)
+
 /** Writes `server.crt` and `server.key` for localhost and 127.0.0.1 into `folder`. */
-export async function makeCertificate(folder: string, owner: ProcessUser | undefined): Promise<Certificate> {
-  const [certFile, keyFile] = [join(folder, 'server.crt'), join(folder, 'server.key')]
-  const args = ['req', '-x509', '-nodes', '-days', '3650', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1']
-  args.push('-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1')
-  args.push('-keyout', keyFile, '-out', certFile)
-  try {
-    await run('openssl', args, { cwd: '/', timeoutMs: 30_000 })
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`tests of TLS need the program openssl to make a certificate: ${reason}`, { cause })
+export async function writeCertificate(folder: string, owner: ProcessUser | undefined): Promise<Certificate> {
+  const write = async (name: string): Promise<string> => {
+    const file = join(folder, name)
+    // PostgreSQL refuses a key that others can read.
+    await writeFile(file, await readFile(new URL(name, certificates)), { mode: 0o600 })
+    if (owner) await chown(file, owner.uid, owner.gid)
+    return file
   }
-  // PostgreSQL refuses a key that others can read.
-  await chmod(keyFile, 0o600)
-  if (owner) for (const file of [certFile, keyFile]) await chown(file, owner.uid, owner.gid)
-  return { certFile, keyFile }
+  return { certFile: await write('server.crt'), keyFile: await write('server.key') }
 }
 
 /** A reload is asynchronous; resolves when new connections are offered TLS. */

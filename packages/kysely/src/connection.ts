@@ -57,10 +57,16 @@ export class LeasedConnection implements DatabaseConnection {
       if (this.#lease === undefined) await this.#take(signal)
       // Nothing between this and sending: a transaction that ends meanwhile must not let the statement through.
       const connection = this.#connection
-      const { rows, command, count } = await connection.execute<R>(this.#statement(compiledQuery), this.#codec, {
+      const {
+        rows: result,
+        command,
+        count,
+      } = await connection.execute<R>(this.#statement(compiledQuery), this.#codec, {
         failed: this.#noteError,
         signal: this.#cancellable(signal),
       })
+      // An array and nothing else, as pg's: postgres.js's own shows its count and command when printed.
+      const rows = [...result]
       return { numAffectedRows: changesRows(command) ? BigInt(count ?? 0) : undefined, rows }
     } catch (error) {
       // Kysely has told the caller already, and would print this as a failure in the background.

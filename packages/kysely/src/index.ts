@@ -12,6 +12,7 @@ export {
   ForeignKeyViolationError,
   InvalidOptionsError,
   isMooringsError,
+  LeaseReleasedError,
   LockTimeoutError,
   MooringsError,
   NotNullViolationError,
@@ -24,6 +25,7 @@ export {
   StatementTimeoutError,
   TransactionAbortedError,
   TransactionEndedError,
+  TransactionError,
   UniqueViolationError,
 } from '@moorings/core'
 export type { TypeParsers } from './codec.js'

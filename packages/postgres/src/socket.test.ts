@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { EventEmitter, getEventListeners, once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import net from 'node:net'
@@ -376,36 +375,16 @@ interface Certificate {
   cert: Buffer
 }
 
-function certificates(): { name: Certificate; address: Certificate } | undefined {
-  const directory = mkdtempSync(join(tmpdir(), 'moorings-tls-'))
-  const make = (file: string, alternative: string): Certificate => {
-    const [key, cert] = [join(directory, `${file}.key`), join(directory, `${file}.crt`)]
-    execFileSync(
-      'openssl',
-      [
-        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=moorings test'],
-        ...['-addext', `subjectAltName=${alternative}`, '-keyout', key, '-out', cert],
-      ],
-      { stdio: 'pipe' },
-    )
-    return { key: readFileSync(key), cert: readFileSync(cert) }
-  }
-  try {
-    return { name: make('name', 'DNS:localhost'), address: make('address', 'IP:127.0.0.1') }
-  } catch (error) {
-    console.warn(`SKIPPED: no openssl to make certificates with, so TLS itself is not tested (${String(error)})`)
-    return undefined
-  } finally {
-    rmSync(directory, { recursive: true })
-  }
+/** Self-signed and long-lived, for tests of whatever package. */
+function certificate(name: string): Certificate {
+  const read = (file: string) => readFileSync(new URL(`../../../test/support/certificates/${file}`, import.meta.url))
+  return { key: read(`${name}.key`), cert: read(`${name}.crt`) }
 }
 
-const made = certificates()
-const describeTls = made === undefined ? describe.skip : describe
+const name = certificate('name')
+const address = certificate('address')
 
-describeTls('openSocket with TLS', () => {
-  const { name, address } = made ?? { name: undefined, address: undefined }
-
+describe('openSocket with TLS', () => {
   /** Answers as PostgreSQL does, then echoes what it reads. Remembers the names asked for. */
   function speaking(certificate: Certificate | undefined, direct = false) {
     const seen: { servername: unknown; alpn: unknown }[] = []
@@ -462,20 +441,20 @@ describeTls('openSocket with TLS', () => {
 
   it('trusts the certificate it is told to, for the name it is for', async () => {
     const { peer } = await speaking(name)
-    expect(await echoes(await open(at(peer, 'localhost'), { ssl: { ca: name?.cert } }))).toBe(true)
-    const error = await failure(open(at(peer), { ssl: { ca: name?.cert } }))
+    expect(await echoes(await open(at(peer, 'localhost'), { ssl: { ca: name.cert } }))).toBe(true)
+    const error = await failure(open(at(peer), { ssl: { ca: name.cert } }))
     expect(error.code).toBe('ERR_TLS_CERT_ALTNAME_INVALID')
   })
 
   it('sends no name for an address, and checks the certificate for the address', async () => {
     const { peer, seen } = await speaking(address)
-    expect(await echoes(await open(at(peer), { ssl: { ca: address?.cert } }))).toBe(true)
+    expect(await echoes(await open(at(peer), { ssl: { ca: address.cert } }))).toBe(true)
     expect(seen).toEqual([{ servername: false, alpn: false }])
   })
 
   it('lets the TLS options of the user decide the name', async () => {
     const { peer, seen } = await speaking(name)
-    expect(await echoes(await open(at(peer), { ssl: { ca: name?.cert, servername: 'localhost' } }))).toBe(true)
+    expect(await echoes(await open(at(peer), { ssl: { ca: name.cert, servername: 'localhost' } }))).toBe(true)
     expect(seen).toEqual([{ servername: 'localhost', alpn: false }])
   })
 
@@ -503,7 +482,7 @@ describeTls('openSocket with TLS', () => {
       inner.on('close', () => outer.destroy())
       return Object.assign(outer, { host: 'localhost' })
     }
-    const stream = await open({ host: 'far', port: 1 }, { socket, ssl: { ca: name?.cert } })
+    const stream = await open({ host: 'far', port: 1 }, { socket, ssl: { ca: name.cert } })
     expect(await echoes(stream)).toBe(true)
     expect(seen).toEqual([{ servername: 'localhost', alpn: false }])
     stream.destroy()
