@@ -7,6 +7,7 @@ import {
   AcquireAbortedError,
   AcquireTimeoutError,
   AuthenticationError,
+  addCallerFrames,
   CommitOutcomeUnknownError,
   ConnectError,
   ConnectionLostError,
@@ -179,6 +180,32 @@ describe('inspect', () => {
     request.self = request
     const error = Object.assign(violation(), { request })
     expect(inspect(error)).toContain('UniqueViolationError')
+  })
+})
+
+describe('addCallerFrames', () => {
+  function whereTheApplicationWaits(): Error {
+    return new Error('only its frames matter')
+  }
+
+  it('leads an error that was made elsewhere to whoever waited, once', () => {
+    const error = new StatementError('no')
+    error.stack = 'StatementError: no\n    at Socket.data (node:net:1:1)'
+    const caller = whereTheApplicationWaits()
+    addCallerFrames(error, caller)
+    addCallerFrames(error, caller)
+    const lines = error.stack.split('\n')
+    expect(lines.slice(0, 2)).toEqual(['StatementError: no', '    at Socket.data (node:net:1:1)'])
+    expect(lines.some((line) => line.includes('whereTheApplicationWaits'))).toBe(true)
+    expect(new Set(lines).size).toBe(lines.length)
+  })
+
+  it('leaves alone what is not ours', () => {
+    const error = new Error('an application’s own')
+    const { stack } = error
+    addCallerFrames(error, whereTheApplicationWaits())
+    addCallerFrames('a string', whereTheApplicationWaits())
+    expect(error.stack).toBe(stack)
   })
 })
 

@@ -55,6 +55,28 @@ describe('a transaction', () => {
     expect(connection.sent).toEqual(['begin', 'rollback'])
   })
 
+  it('that throws the server’s "transaction is aborted" gives the caller the first error, which says why', async () => {
+    const { pool } = await rested()
+    const first = new StatementError('division by zero', { code: '22012' })
+    const refused = new TransactionAbortedError('current transaction is aborted', {
+      code: '25P02',
+      cause: Object.assign(new Error('as the driver has it'), { code: '25P02' }),
+    })
+    for (const [noted, expected] of [
+      [first, first],
+      [undefined, refused],
+    ]) {
+      const failed = watch(
+        pool.transaction((tx) => {
+          if (noted !== undefined) tx.noteError(noted)
+          throw refused
+        }),
+      )
+      await settled()
+      expect(failed.error).toBe(expected)
+    }
+  })
+
   it.failing('that throws what another transaction failed with is not given an error of its own instead', async () => {
     const { pool } = await rested()
     const other = new TransactionAbortedError('of a transaction on another connection', {

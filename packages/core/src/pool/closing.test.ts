@@ -3,10 +3,12 @@
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { ConnectionLostError, PoolClosedError } from '../errors.js'
 import { settled } from '../testing/fake-clock.js'
+import type { FakeConnection } from '../testing/fake-connection.js'
 import { refusal } from '../testing/fake-driver.js'
 import { ask, type Fixture, fixture, take, takeOne } from '../testing/fixture.js'
 import { expectNothingLeft } from '../testing/nothing-left.js'
 import { type Watched, watch } from '../testing/watch.js'
+import { Pool } from './pool.js'
 
 async function closing({ pool }: Fixture, options?: { timeoutMs: number }): Promise<Watched<void>> {
   const closed = watch(pool.close(options))
@@ -210,6 +212,29 @@ describe('close', () => {
     await settled()
     expect(closed.state).toBe('resolved')
     await expectNothingLeft(setup)
+  })
+
+  it('closes what a driver’s pool holds besides, within the same limit, and waits for it', async () => {
+    const setup = fixture()
+    const { driver, deadlines, clock } = setup
+    let letGo = () => {}
+    const limits: number[] = []
+    class PoolWithMore extends Pool<FakeConnection> {
+      protected override closeOthers(timeoutMs: number): Promise<void> {
+        limits.push(timeoutMs)
+        return new Promise((resolve) => {
+          letGo = resolve
+        })
+      }
+    }
+    const pool = new PoolWithMore({ driver, deadlines, resilience: setup.pool.resilience })
+    const closed = watch(pool.close({ timeoutMs: 70 }))
+    await clock.advance(50)
+    expect(closed.state).toBe('pending')
+    letGo()
+    await settled()
+    expect(closed.state).toBe('resolved')
+    expect(limits).toEqual([70])
   })
 
   it('twice is the same as once', async () => {
