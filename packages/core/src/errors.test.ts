@@ -193,11 +193,12 @@ describe('addCallerFrames', () => {
     error.stack = 'StatementError: no\n    at Socket.data (node:net:1:1)'
     const caller = whereTheApplicationWaits()
     addCallerFrames(error, caller)
+    const once = error.stack
     addCallerFrames(error, caller)
+    expect(error.stack).toBe(once)
     const lines = error.stack.split('\n')
     expect(lines.slice(0, 2)).toEqual(['StatementError: no', '    at Socket.data (node:net:1:1)'])
     expect(lines.some((line) => line.includes('whereTheApplicationWaits'))).toBe(true)
-    expect(new Set(lines).size).toBe(lines.length)
   })
 
   it('leaves alone what is not ours', () => {
