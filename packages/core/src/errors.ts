@@ -77,9 +77,9 @@ export class MooringsError extends Error {
   }
 
   /** The driver's own error often holds the row that failed; printing ours must not print that. */
-  [inspectCustom](): string {
+  [inspectCustom](_depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
     const { name: _name, message: _message, ...fields } = this.toJSON()
-    return `${this.stack ?? `${this.name}: ${this.message}`} ${JSON.stringify(fields)}`
+    return `${this.stack ?? `${this.name}: ${this.message}`} ${inspect(fields, options)}`
   }
 }
 

@@ -77,7 +77,7 @@ describe('a transaction', () => {
     }
   })
 
-  it.failing('that throws what another transaction failed with is not given an error of its own instead', async () => {
+  it('that throws what another transaction failed with is not given an error of its own instead', async () => {
     const { pool } = await rested()
     const other = new TransactionAbortedError('of a transaction on another connection', {
       code: '25P02',

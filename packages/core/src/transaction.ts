@@ -50,8 +50,9 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   #state: TransactionState = 'open'
   #firstError: unknown
   #savepoints = 0
-  /** Innermost last, unless siblings run at once. */
-  readonly #open: string[] = []
+  readonly #outermost: Level = { name: '', outer: undefined, entered: true, mixed: false, inner: new Set() }
+  /** Why COMMIT would keep less than was reported as done. */
+  #spoilt: TransactionAbortedError | undefined
 
   private constructor(pool: Pool<C>, lease: Lease<C>) {
     this.#pool = pool
@@ -90,6 +91,10 @@ export class Transaction<C extends Connection = Connection> implements Transacti
    * @throws CommitOutcomeUnknownError when the connection was lost before the answer came
    */
   async commit(): Promise<void> {
+    if (this.#spoilt !== undefined) {
+      await this.rollback()
+      throw this.#spoilt
+    }
     const { connection } = this
     this.#state = 'committing'
     let outcome: 'committed' | 'rolled-back'
@@ -124,7 +129,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     let failure: MooringsError | undefined
     if (!this.#lease.lost && !this.#lease.released) {
       const { connection } = this.#lease
-      failure = await this.#rollBack(connection)
+      failure = await this.#answered('ROLLBACK', () => connection.rollback())
       if (failure !== undefined) {
         const error = failure
         connection.destroy(error)
@@ -135,77 +140,91 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     return failure
   }
 
-  #rollBack(connection: C): Promise<MooringsError | undefined> {
-    const late = () => new ConnectionLostError(`ROLLBACK was not answered within ${ROLLBACK_TIMEOUT_MS} ms`)
-    return this.#pool.deadlines
-      .limit(ROLLBACK_TIMEOUT_MS, late, () => connection.rollback())
-      .then(
-        () => undefined,
-        (error: unknown) => this.driver.classify(error, 'statement'),
-      )
+  #answered(command: string, send: () => Promise<void>): Promise<MooringsError | undefined> {
+    const late = () => new ConnectionLostError(`${command} was not answered within ${ROLLBACK_TIMEOUT_MS} ms`)
+    return this.#pool.deadlines.limit(ROLLBACK_TIMEOUT_MS, late, send).then(
+      () => undefined,
+      (error: unknown) => this.driver.classify(error, 'statement'),
+    )
   }
 
-  async savepoint<T>(body: (scope: TransactionScope<C>) => Promise<T> | T, label?: string): Promise<T> {
-    const name = `s${this.#savepoints++}${label === undefined ? '' : `_${label}`}`
-    await this.connection.savepoint(name)
-    const firstError = this.#firstError
-    this.#open.push(name)
-    const { scope, end } = this.#nested(name)
-    let result: T
+  savepoint<T>(body: (scope: TransactionScope<C>) => Promise<T> | T, label?: string): Promise<T> {
+    return this.#nest(this.#outermost, body, label)
+  }
+
+  async #nest<T>(
+    outer: Level,
+    body: (scope: TransactionScope<C>) => Promise<T> | T,
+    label: string | undefined,
+  ): Promise<T> {
+    const level = enter(outer, `s${this.#savepoints++}${label === undefined ? '' : `_${label}`}`)
     try {
-      result = await body(scope)
-    } catch (error) {
-      end()
-      // With the connection gone there is nothing to undo, and the body's own error says more than ours would.
-      if (this.#state === 'open' && !this.#lease.lost) {
-        try {
-          await this.connection.rollbackTo(name)
-          this.#firstError = firstError
-        } catch (failure) {
-          attachRollbackError(error, this.driver.classify(failure, 'statement'))
-        }
+      await this.connection.savepoint(level.name)
+      const firstError = this.#firstError
+      let result: T
+      try {
+        result = await body(this.#scope(level))
+        // RELEASE would be refused, and say less than what failed first.
+        if (this.connection.transactionStatus === 'failed') throw this.#aborted()
+      } catch (error) {
+        leave(level)
+        await this.#undo(level, error, firstError)
+        throw error
       }
-      throw error
+      leave(level)
+      // RELEASE would take along the savepoints of siblings that began later.
+      if (!level.mixed) await this.connection.release(level.name)
+      return result
+    } finally {
+      leave(level)
     }
-    // Released only as the innermost: RELEASE would take along the savepoints of siblings that began later.
-    const innermost = this.#open.at(-1) === name
-    end()
-    if (innermost) await this.connection.release(name)
-    return result
   }
 
-  #nested(name: string): { readonly scope: TransactionScope<C>; readonly end: () => void } {
-    const outer = this
-    let ended = false
-    const assertOpen = () => {
-      if (ended) throw new TransactionEndedError('This nested transaction has ended: nothing can be sent through it')
+  async #undo(level: Level, error: unknown, firstError: unknown): Promise<void> {
+    // With the connection gone there is nothing to undo, and the body's own error says more than ours would.
+    if (this.#state !== 'open' || this.#lease.lost || this.#lease.released) return
+    if (level.mixed) {
+      this.#spoilt ??= new TransactionAbortedError(
+        'A nested transaction failed while another was open beside it: undoing it alone would undo the other, too',
+        { cause: error },
+      )
+      return
     }
-    const scope: TransactionScope<C> = {
+    const { connection } = this
+    const failure = await this.#answered('ROLLBACK TO', () => connection.rollbackTo(level.name))
+    if (failure === undefined) this.#firstError = firstError
+    else {
+      connection.destroy(failure)
+      attachRollbackError(error, failure)
+    }
+  }
+
+  #scope(level: Level): TransactionScope<C> {
+    const transaction = this
+    return {
       get connection() {
-        assertOpen()
-        return outer.connection
+        assertEntered(level)
+        return transaction.connection
       },
-      noteError: (error) => outer.noteError(error),
-      assertSound: () => outer.assertSound(),
+      noteError: (error) => transaction.noteError(error),
+      assertSound: () => transaction.assertSound(),
       async savepoint(body, label) {
-        assertOpen()
-        return outer.savepoint(body, label)
+        assertEntered(level)
+        return transaction.#nest(level, body, label)
       },
     }
-    const end = () => {
-      ended = true
-      this.#open.splice(this.#open.indexOf(name), 1)
-    }
-    return { scope, end }
   }
 
   assertSound(): void {
+    if (this.#spoilt !== undefined) throw this.#spoilt
     if (this.#firstError !== undefined) throw this.#aborted()
   }
 
   /** A statement that was refused because an earlier one had failed says nothing; the earlier one's error does. */
   telling(error: unknown): unknown {
     if (!(error instanceof TransactionAbortedError) || error.cause === this.#firstError) return error
+    // Not in the server's own words: it names a first error, and may be another transaction's.
+    if (isMooringsError(error.cause)) return error
     return this.#firstError ?? error
   }
 
@@ -221,6 +240,35 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   #assertOpen(): void {
     if (this.#state === 'open') return
     throw new TransactionEndedError(`This transaction has ended (${this.#state}): nothing more can be sent through it`)
+  }
+}
+
+/** A savepoint, or the transaction itself, and the savepoints that are open directly inside it. */
+interface Level {
+  readonly name: string
+  readonly outer: Level | undefined
+  readonly inner: Set<Level>
+  entered: boolean
+  /** It was open at the same time as a sibling: what either wrote may lie inside the other's savepoint. */
+  mixed: boolean
+}
+
+function enter(outer: Level, name: string): Level {
+  const level: Level = { name, outer, entered: true, mixed: outer.inner.size > 0, inner: new Set() }
+  for (const sibling of outer.inner) sibling.mixed = true
+  outer.inner.add(level)
+  return level
+}
+
+function leave(level: Level): void {
+  level.entered = false
+  level.outer?.inner.delete(level)
+}
+
+function assertEntered(level: Level): void {
+  for (let at: Level | undefined = level; at !== undefined; at = at.outer) {
+    if (at.entered) continue
+    throw new TransactionEndedError('This nested transaction has ended: nothing can be sent through it')
   }
 }
 

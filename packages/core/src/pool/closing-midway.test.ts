@@ -37,7 +37,7 @@ describe('close from inside a listener', () => {
     },
   )
 
-  it.failing('to a connection that has just arrived waits for its goodbye too', async () => {
+  it('to a connection that has just arrived waits for its goodbye too', async () => {
     const setup = fixture({ closeTimeoutMs: 500 })
     const { pool, driver, clock } = setup
     driver.always('close', 'held')
@@ -54,7 +54,7 @@ describe('close from inside a listener', () => {
     await expectNothingLeft(setup)
   })
 
-  it.failing('to a connection that had its day opens no new one for min', async () => {
+  it('to a connection that had its day opens no new one for min', async () => {
     // Jitter: the first lives a minute, the second an hour.
     const jitters = [1 - 1 / 60, 0]
     const random = () => jitters.shift() ?? 0

@@ -25,6 +25,8 @@ export class Connector<C extends Connection> {
   readonly #options: ConnectorOptions<C>
   readonly #attempts = new Set<AbortController>()
   #failures = 0
+  /** Failures before the last success, in case it turns out to be none. */
+  #forgiven = 0
   #retryAt = 0
   #retryTimer: Timer | undefined
   #lastError: MooringsError | undefined
@@ -100,7 +102,16 @@ export class Connector<C extends Connection> {
     }
   }
 
+  /** A connection that was lost as soon as it was made is the same as one that could not be made. */
+  lostYoung(error: MooringsError): void {
+    const { clock, random } = this.#options
+    this.#failures = Math.max(this.#failures, this.#forgiven)
+    if (this.ready) this.#retryAt = clock.now() + backoffDelay(connectBackoff, ++this.#failures, random)
+    this.#lastError = error
+  }
+
   #succeed(connection: C, epoch: number, tookMs: number): void {
+    this.#forgiven = this.#failures
     this.#failures = 0
     this.#lastError = undefined
     const { id, endpoint } = connection

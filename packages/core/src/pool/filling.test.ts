@@ -61,7 +61,7 @@ describe('min', () => {
     expect(counts(pool)).toEqual({ ...empty, idle: 1 })
   })
 
-  it.failing('is filled again when one that had its day is found at the next borrow', async () => {
+  it('is filled again when one that had its day is found at the next borrow', async () => {
     // Jitter: the first lives a whole hour, the second 54 minutes.
     const jitters = [0, 1]
     const { pool, clock, driver } = fixture({ min: 2, max: 5 }, () => jitters.shift() ?? 0)

@@ -64,6 +64,9 @@ const CANCEL_TIMEOUT_MS = 1_000
  */
 const FRESH_MS = 20
 
+/** A connection that does not live as long was not really made: connecting again at once would be a hot loop. */
+const YOUNG_MS = 1_000
+
 export class Pool<C extends Connection = Connection> {
   readonly name: string
   readonly driver: Driver<C>
@@ -76,6 +79,8 @@ export class Pool<C extends Connection = Connection> {
   readonly #reaper: Reaper
   readonly #roster: Roster<C>
   readonly #retiring = new Set<Promise<void>>()
+  /** Those that say goodbye. */
+  readonly #leaving = new Set<C>()
   #state: State = 'new'
   #epoch = 0
   #validating = 0
@@ -125,6 +130,8 @@ export class Pool<C extends Connection = Connection> {
    * }
    */
   async acquire(options: AcquireOptions = {}): Promise<Lease<C>> {
+    const { signal } = options
+    if (signal?.aborted === true) throw new AcquireAbortedError(signal.reason)
     return this.tryAcquire() ?? this.#queue(options)
   }
 
@@ -133,21 +140,27 @@ export class Pool<C extends Connection = Connection> {
     if (this.#state !== 'running') return undefined
     const now = this.#clock.now()
     const { idle } = this.#roster
+    let left = false
     for (let entry = idle.at(-1); entry !== undefined; entry = idle.at(-1)) {
       const spent = this.#spent(entry, now)
       if (spent === undefined && this.#doubt(entry, now) !== 'none') return undefined
       this.#roster.wake()
-      if (spent === undefined) return this.#lend(entry)
+      if (spent === undefined) {
+        if (left) this.#supply()
+        return this.#lend(entry)
+      }
       this.#retire(entry, spent)
+      left = true
     }
     return undefined
   }
 
   #queue({ signal, timeoutMs }: AcquireOptions): Promise<Lease<C>> {
     if (this.#state === 'closing' || this.#state === 'closed') throw new PoolClosedError()
-    if (signal?.aborted === true) throw new AcquireAbortedError(signal.reason)
-    const { acquireTimeoutMs, maxWaiters } = this.resilience.pool
-    if (this.#waiters.size >= maxWaiters) throw new QueueFullError(maxWaiters, this.#counts())
+    const { acquireTimeoutMs, maxWaiters, max, overflow } = this.resilience.pool
+    // Whoever can be given a connection without another caller's help does not count as waiting.
+    const atHand = this.#validating + this.#roster.idle.length + max + overflow - this.#roster.size
+    if (this.#waiters.size - atHand >= maxWaiters) throw new QueueFullError(maxWaiters, this.#counts())
     this.#state = 'running'
     const limitMs = timeoutMs ?? acquireTimeoutMs
     const timedOut = () => new AcquireTimeoutError(limitMs, this.#counts(), this.#connector.lastError)
@@ -183,7 +196,7 @@ export class Pool<C extends Connection = Connection> {
       }
       entry.idleSince = now
       this.#roster.rest(entry)
-      this.#reaper.watch(this.#roster.idle)
+      this.#reaper.watch(entry, this.#roster.size > this.resilience.pool.min)
     }
   }
 
@@ -240,15 +253,22 @@ export class Pool<C extends Connection = Connection> {
   #supply(): void {
     if (this.#state !== 'running') return
     const { min, max, overflow } = this.resilience.pool
-    while (this.#validating + this.#connector.size < this.#waiters.size) {
+    // What rests comes first: a connect under way may never arrive.
+    while (this.#validating < this.#waiters.size) {
       const entry = this.#roster.wake()
-      if (entry !== undefined) {
-        const spent = this.#spent(entry, this.#clock.now())
-        if (spent === undefined) this.#validate(entry)
-        else this.#retire(entry, spent)
-      } else if (this.#roster.size + this.#connector.size < max + overflow && this.#connector.ready) {
-        this.#connector.attempt(this.#epoch)
-      } else break
+      if (entry === undefined) break
+      const spent = this.#spent(entry, this.#clock.now())
+      if (spent === undefined) this.#validate(entry)
+      else this.#retire(entry, spent)
+    }
+    // A listener to what has just been told may have closed the pool.
+    if (this.closed) return
+    while (
+      this.#validating + this.#connector.size < this.#waiters.size &&
+      this.#roster.size + this.#connector.size < max + overflow &&
+      this.#connector.ready
+    ) {
+      this.#connector.attempt(this.#epoch)
     }
     // A refused password is not tried again and again behind everybody's back: servers lock accounts for less.
     const refill = this.#connector.lastError?.retry === 'never' ? 0 : min
@@ -264,10 +284,11 @@ export class Pool<C extends Connection = Connection> {
     const lifetimeMs = maxLifetimeMs === 0 ? Number.POSITIVE_INFINITY : maxLifetimeMs
     // Connections made together must not die together.
     const expiresAt = now + lifetimeMs * (1 - lifetimeJitter * this.#random())
-    const entry: Entry<C> = { connection, epoch, expiresAt, idleSince: now }
+    const entry: Entry<C> = { connection, epoch, expiresAt, arrivedAt: now, idleSince: now }
     this.#roster.add(entry)
     connection.onLost((reason) => this.#forget(entry, 'lost', reason))
     if (this.#roster.has(entry)) this.#hand(entry)
+    this.#supply()
   }
 
   #connectFailed(error: MooringsError): void {
@@ -285,7 +306,7 @@ export class Pool<C extends Connection = Connection> {
       if (reason !== undefined) this.#retire(entry, reason)
     }
     this.#supply()
-    this.#reaper.watch(this.#roster.idle)
+    for (const entry of this.#roster.idle) this.#reaper.watch(entry, this.#roster.size > min)
   }
 
   // --- leaving the pool ---
@@ -293,10 +314,15 @@ export class Pool<C extends Connection = Connection> {
   /** Politely. */
   #retire(entry: Entry<C>, reason: CloseReason): void {
     this.#forget(entry, reason, undefined)
+    const { connection } = entry
+    this.#leaving.add(connection)
     const goodbye = this.deadlines
-      .limit(this.#closeTimeoutMs, unanswered, (signal) => entry.connection.close(signal))
-      .catch(() => entry.connection.destroy(unanswered()))
-      .finally(() => this.#retiring.delete(goodbye))
+      .limit(this.#closeTimeoutMs, unanswered, (signal) => connection.close(signal))
+      .catch(() => connection.destroy(unanswered()))
+      .finally(() => {
+        this.#leaving.delete(connection)
+        this.#retiring.delete(goodbye)
+      })
     this.#retiring.add(goodbye)
   }
 
@@ -311,7 +337,10 @@ export class Pool<C extends Connection = Connection> {
     if (!this.#roster.remove(entry, reason, error)) return
     if (reason === 'lost' || reason === 'invalid') this.#suspectUntil = this.#clock.now()
     if (this.#roster.size === 0) this.#emptied?.()
-    if (reason === 'lost') this.#supply()
+    if (reason !== 'lost') return
+    const young = this.#clock.now() - entry.arrivedAt < YOUNG_MS
+    if (young && error !== undefined) this.#connector.lostYoung(error)
+    this.#supply()
   }
 
   // --- the pool as a whole ---
@@ -367,21 +396,32 @@ export class Pool<C extends Connection = Connection> {
     this.#connector.abort(new PoolClosedError('The pool was closed while connecting'))
     const others = this.closeOthers(timeoutMs)
     for (const entry of [...this.#roster.idle]) this.#retire(entry, 'closing')
-    if (this.#roster.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#emptied = resolve
-        this.deadlines.add(timeoutMs, resolve)
-      })
-    }
+    await new Promise<void>((resolve) => {
+      this.deadlines.add(timeoutMs, resolve)
+      void this.#left().then(resolve)
+    })
     const late = new PoolClosedError(`The pool was closed and this lease did not come back within ${timeoutMs} ms`)
     for (const entry of this.#roster.all()) {
       // The server would go on with the statement of a client that is gone.
       if (entry.connection.activity !== 'idle') this.#cancel(entry)
       this.#evict(entry, 'closing', late)
     }
+    for (const connection of this.#leaving) connection.destroy(late)
     await Promise.all([others, ...this.#retiring])
     this.deadlines.clear()
     this.#state = 'closed'
+  }
+
+  /** Resolves when every connection has left and said goodbye, also those that arrive in this very turn. */
+  async #left(): Promise<void> {
+    do {
+      if (this.#roster.size > 0) {
+        await new Promise<void>((resolve) => {
+          this.#emptied = resolve
+        })
+      }
+      await Promise.all(this.#retiring)
+    } while (this.#roster.size + this.#retiring.size > 0)
   }
 
   /** What a pool of a certain driver holds besides its connections. Never rejects. */

@@ -19,20 +19,21 @@ export class Reaper {
     this.#reap = reap
   }
 
-  /** Looks again when one of them has had its time. The process does not stay alive for it. */
-  watch(idle: readonly Entry<unknown>[]): void {
-    if (this.#next !== undefined || idle.length === 0) return
-    let at = Number.POSITIVE_INFINITY
-    for (const { idleSince, expiresAt } of idle) {
-      at = Math.min(at, expiresAt, this.#idleTimeoutMs === 0 ? at : idleSince + this.#idleTimeoutMs)
-    }
-    if (at === Number.POSITIVE_INFINITY) return
-    const delayMs = Math.max(LEAST_MS, at - this.#deadlines.clock.now())
+  /**
+   * Looks again when this one has had its time, if no look comes before. The process does not stay alive for it.
+   *
+   * @param spare whether there are more than `min`: if not, none goes for having been idle
+   */
+  watch({ idleSince, expiresAt }: Entry<unknown>, spare: boolean): void {
+    const idleUntil = spare && this.#idleTimeoutMs > 0 ? idleSince + this.#idleTimeoutMs : expiresAt
+    const at = Math.min(expiresAt, idleUntil)
+    if (at === Number.POSITIVE_INFINITY || (this.#next !== undefined && this.#next.at <= at)) return
+    if (this.#next !== undefined) this.#deadlines.delete(this.#next)
     const look = () => {
       this.#next = undefined
       this.#reap()
     }
-    this.#next = this.#deadlines.add(delayMs, look, false)
+    this.#next = this.#deadlines.add(Math.max(LEAST_MS, at - this.#deadlines.clock.now()), look, false)
   }
 
   rested(entry: Entry<unknown>, now: number): boolean {

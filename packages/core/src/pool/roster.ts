@@ -9,6 +9,7 @@ export interface Entry<C> {
   readonly connection: C
   readonly epoch: number
   readonly expiresAt: number
+  readonly arrivedAt: number
   idleSince: number
 }
 
