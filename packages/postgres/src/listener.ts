@@ -55,13 +55,24 @@ export class Listener {
     subscriptions.add(subscription)
     this.#channels.set(channel, subscriptions)
     try {
-      const connection = await this.#connected()
-      await this.#tell(connection, channel)
+      const connection = await this.#listening(channel)
       listening?.()
       return { state: connection.backendKey, unlisten: () => this.#unlisten(channel, subscription) }
     } catch (error) {
       this.#forget(channel, subscription)
       throw error
+    }
+  }
+
+  /** A connection that turns out to be dead is replaced: LISTEN may be said again. */
+  async #listening(channel: string, attempts = 3): Promise<PostgresConnection> {
+    const connection = await this.#connected()
+    try {
+      await this.#tell(connection, channel)
+      return connection
+    } catch (error) {
+      if (connection.lost === undefined || attempts === 1 || this.#ended.signal.aborted) throw error
+      return this.#listening(channel, attempts - 1)
     }
   }
 
