@@ -33,5 +33,6 @@ export {
   type StatementOptions,
 } from './options.js'
 export { Lease } from './pool/lease.js'
-export { type AcquireOptions, Pool, type PoolSetup, type PoolStats } from './pool/pool.js'
+export { Pool } from './pool/pool.js'
+export type { AcquireOptions, PoolSetup, PoolStats } from './pool/setup.js'
 export { Transaction, type TransactionScope, type TransactionState } from './transaction.js'

@@ -17,46 +17,17 @@ import type { CloseReason } from '../events.js'
 import type { Resilience } from '../options.js'
 import { runTransaction, type Transaction } from '../transaction.js'
 import { Connector } from './connector.js'
+import { Farewells, unanswered } from './farewells.js'
 import { Lease } from './lease.js'
 import { Reaper } from './reaper.js'
 import { type Entry, Roster } from './roster.js'
+import type { AcquireOptions, PoolSetup, PoolStats } from './setup.js'
 import { Waiters } from './waiters.js'
-
-export interface AcquireOptions {
-  /** Ends the wait with AcquireAbortedError. */
-  readonly signal?: AbortSignal | undefined
-  /** Milliseconds; default `resilience.pool.acquireTimeoutMs`. */
-  readonly timeoutMs?: number | undefined
-}
-
-/** A snapshot; plain numbers. */
-export interface PoolStats extends PoolCounts {
-  readonly epoch: number
-  /** Connections made since the pool began. */
-  readonly created: number
-  /** Connections that left it. */
-  readonly closed: number
-  /** Those of them that were lost rather than retired. */
-  readonly lost: number
-}
-
-export interface PoolSetup<C extends Connection> {
-  readonly driver: Driver<C>
-  readonly resilience: Resilience
-  /** In events; default `default`. */
-  readonly name?: string | undefined
-  /** Shared with the driver, so that pool and statements wait on one timer. */
-  readonly deadlines: Deadlines
-  readonly random?: () => number
-}
 
 type State = 'new' | 'running' | 'closing' | 'closed'
 
 /** Enough for ROLLBACK, which takes the server no time, on a link that still works. */
 const RESET_TIMEOUT_MS = 5_000
-
-/** A courtesy to the server, when a statement is still running at the end of the pool. */
-const CANCEL_TIMEOUT_MS = 1_000
 
 /**
  * A server that ends a connection says so at once, but we hear of it only when the event loop looks at the socket. What was
@@ -78,9 +49,7 @@ export class Pool<C extends Connection = Connection> {
   readonly #connector: Connector<C>
   readonly #reaper: Reaper
   readonly #roster: Roster<C>
-  readonly #retiring = new Set<Promise<void>>()
-  /** Those that say goodbye. */
-  readonly #leaving = new Set<C>()
+  readonly #farewells: Farewells
   #state: State = 'new'
   #epoch = 0
   #validating = 0
@@ -100,6 +69,7 @@ export class Pool<C extends Connection = Connection> {
     this.#closeTimeoutMs = setup.resilience.pool.closeTimeoutMs
     this.#waiters = new Waiters(this.deadlines)
     this.#roster = new Roster(this.name)
+    this.#farewells = new Farewells(this.deadlines)
     this.#reaper = new Reaper(this.deadlines, setup.resilience.pool.idleTimeoutMs, () => this.#reap())
     this.#connector = new Connector({
       pool: this.name,
@@ -314,16 +284,7 @@ export class Pool<C extends Connection = Connection> {
   /** Politely. */
   #retire(entry: Entry<C>, reason: CloseReason): void {
     this.#forget(entry, reason, undefined)
-    const { connection } = entry
-    this.#leaving.add(connection)
-    const goodbye = this.deadlines
-      .limit(this.#closeTimeoutMs, unanswered, (signal) => connection.close(signal))
-      .catch(() => connection.destroy(unanswered()))
-      .finally(() => {
-        this.#leaving.delete(connection)
-        this.#retiring.delete(goodbye)
-      })
-    this.#retiring.add(goodbye)
+    this.#farewells.say(entry.connection, this.#closeTimeoutMs)
   }
 
   /** At once. */
@@ -402,12 +363,11 @@ export class Pool<C extends Connection = Connection> {
     })
     const late = new PoolClosedError(`The pool was closed and this lease did not come back within ${timeoutMs} ms`)
     for (const entry of this.#roster.all()) {
-      // The server would go on with the statement of a client that is gone.
-      if (entry.connection.activity !== 'idle') this.#cancel(entry)
+      if (entry.connection.activity !== 'idle') this.#farewells.cancel(entry.connection)
       this.#evict(entry, 'closing', late)
     }
-    for (const connection of this.#leaving) connection.destroy(late)
-    await Promise.all([others, ...this.#retiring])
+    this.#farewells.destroy(late)
+    await Promise.all([others, this.#farewells.over()])
     this.deadlines.clear()
     this.#state = 'closed'
   }
@@ -420,22 +380,10 @@ export class Pool<C extends Connection = Connection> {
           this.#emptied = resolve
         })
       }
-      await Promise.all(this.#retiring)
-    } while (this.#roster.size + this.#retiring.size > 0)
+      await this.#farewells.over()
+    } while (this.#roster.size + this.#farewells.size > 0)
   }
 
   /** What a pool of a certain driver holds besides its connections. Never rejects. */
   protected async closeOthers(_timeoutMs: number): Promise<void> {}
-
-  #cancel(entry: Entry<C>): void {
-    const cancelled = this.deadlines
-      .limit(CANCEL_TIMEOUT_MS, unanswered, (signal) => entry.connection.cancel(signal))
-      .catch(() => {})
-      .finally(() => this.#retiring.delete(cancelled))
-    this.#retiring.add(cancelled)
-  }
-}
-
-function unanswered(): ConnectionLostError {
-  return new ConnectionLostError('The connection did not answer in time')
 }

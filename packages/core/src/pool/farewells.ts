@@ -1,0 +1,55 @@
+// Connections that leave politely: each says goodbye to its server within a limit, or is destroyed.
+
+import type { Deadlines } from '../deadlines.js'
+import type { Connection } from '../driver.js'
+import { ConnectionLostError, type MooringsError } from '../errors.js'
+
+/** A courtesy to the server, when a statement is still running at the end. */
+const CANCEL_TIMEOUT_MS = 1_000
+
+export class Farewells {
+  readonly #deadlines: Deadlines
+  readonly #leaving = new Map<Connection, Promise<void>>()
+  readonly #cancelling = new Set<Promise<void>>()
+
+  constructor(deadlines: Deadlines) {
+    this.#deadlines = deadlines
+  }
+
+  /** Those still at it. */
+  get size(): number {
+    return this.#leaving.size
+  }
+
+  say(connection: Connection, limitMs: number): void {
+    const goodbye = this.#deadlines
+      .limit(limitMs, unanswered, (signal) => connection.close(signal))
+      .catch(() => connection.destroy(unanswered()))
+      .finally(() => this.#leaving.delete(connection))
+    this.#leaving.set(connection, goodbye)
+  }
+
+  /** Asks the server to stop: it would go on with the statement of a client that is gone. */
+  cancel(connection: Connection): void {
+    const cancelled = this.#deadlines
+      .limit(CANCEL_TIMEOUT_MS, unanswered, (signal) => connection.cancel(signal))
+      .catch(() => {})
+      .finally(() => this.#cancelling.delete(cancelled))
+    this.#cancelling.add(cancelled)
+  }
+
+  /** No more waiting. */
+  destroy(reason: MooringsError): void {
+    for (const connection of this.#leaving.keys()) connection.destroy(reason)
+  }
+
+  /** Resolves when all that are under way now are over. */
+  async over(): Promise<void> {
+    await Promise.all([...this.#leaving.values(), ...this.#cancelling])
+  }
+}
+
+/** Why a connection goes that does not answer what it was asked. */
+export function unanswered(): ConnectionLostError {
+  return new ConnectionLostError('The connection did not answer in time')
+}
