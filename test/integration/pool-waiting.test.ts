@@ -1,5 +1,6 @@
 // P4 to P7: waiting for a connection, and ceasing to wait.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from '@jest/globals'
 import { AcquireAbortedError, AcquireTimeoutError, ConnectError, QueueFullError } from '@moorings/core'
 import { ResilientPostgresDialect } from '@moorings/kysely'
@@ -133,6 +134,27 @@ describe.each(orms)('$name', (orm: Orm) => {
     await held.giveBack()
     expect((await Promise.all(waiting)).flat()).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
     expect(await scene.marks()).toEqual([])
+  })
+
+  it('P7: maxWaiters counts those for whom nothing is free: callers with an idle connection each are all served', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 6, overflow: 0, maxWaiters: 3 } })
+    for (let i = 0; i < 6; i++) await giveBackAll(await holdSeveral(db, i + 1))
+    expect(db.pool.stats()).toMatchObject({ idle: 6 })
+    // Rested, so that each is looked at before it is lent.
+    await pause(30)
+    const seen = await Promise.all(Array.from({ length: 6 }, () => outcome(db.query('select 1 as n'))))
+    expect(seen).toEqual(Array.from({ length: 6 }, () => ({ value: [{ n: 1 }] })))
+  })
+
+  it('P7: the same for callers with a connect each, in a pool that is not full yet', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 6, overflow: 0, maxWaiters: 3 } })
+    const seen = await Promise.all(Array.from({ length: 6 }, () => outcome(db.query('select 1 as n'))))
+    expect(seen).toEqual(Array.from({ length: 6 }, () => ({ value: [{ n: 1 }] })))
+  })
+
+  it('P7: maxWaiters 0 refuses only when every connection is taken', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 1, overflow: 0, maxWaiters: 0 } })
+    expect(await db.query('select 1 as n')).toEqual([{ n: 1 }])
   })
 })
 
