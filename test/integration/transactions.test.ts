@@ -27,7 +27,7 @@ afterEach(() => {
 })
 
 async function healed(db: Db, lostPid: number): Promise<void> {
-  await until(() => db.pool.stats().lost === 1, { what: 'the connection to be destroyed' })
+  await until(() => db.pool.stats().closed === 1, { what: 'the connection to be destroyed' })
   expect(await backendOf(db)).not.toBe(lostPid)
   expect(await scene.marks()).toEqual([])
   expect(db.pool.stats()).toMatchObject({ leased: 0, idle: 1, created: 2 })
