@@ -83,10 +83,12 @@ export interface Connection {
   reset(signal: AbortSignal): Promise<void>
   /** Asks the server, by other means than this connection, to stop what it is doing for it. Never rejects. */
   cancel(signal: AbortSignal): Promise<void>
+  /** Rejects what is under way or waits with the reason, and has the server stop it: what it did is to be undone. */
+  stop(reason: MooringsError): void
   /** Says goodbye to the server and closes; destroys when the signal fires. Never rejects. */
   close(signal: AbortSignal): Promise<void>
   /** At once; whatever is in flight rejects with the reason. */
   destroy(reason: MooringsError): void
-  /** Called once, synchronously, at the moment the connection is found gone (also by `destroy` and `close`). */
-  onLost(listener: (reason: MooringsError) => void): void
+  /** Called once, synchronously, at the moment the connection is found gone, or `destroy` or `close` is called. */
+  onLost(listener: (reason: MooringsError, how: 'lost' | 'destroyed') => void): void
 }

@@ -186,7 +186,7 @@ export class AcquireAbortedError extends MooringsError {
 
 // --- connection: it could not be made, or it is gone ---
 
-/** A connection could not be made. With several endpoints, `causes` holds one failure each. */
+/** A connection could not be made. With several endpoints, `cause` is an AggregateError of one failure each. */
 export class ConnectError extends MooringsError {
   readonly endpoint: string | undefined
   static {

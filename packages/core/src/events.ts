@@ -6,7 +6,16 @@ import type { Endpoint } from './driver.js'
 import type { MooringsError } from './errors.js'
 
 /** Why a connection left the pool. */
-export type CloseReason = 'lost' | 'overflow' | 'lifetime' | 'idle' | 'epoch' | 'unfit' | 'invalid' | 'closing'
+export type CloseReason =
+  | 'lost'
+  | 'destroyed'
+  | 'overflow'
+  | 'lifetime'
+  | 'idle'
+  | 'epoch'
+  | 'unfit'
+  | 'invalid'
+  | 'closing'
 
 export interface PoolEvents {
   /** A connection was made. */

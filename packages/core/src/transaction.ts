@@ -7,6 +7,7 @@ import {
   ConnectionLostError,
   isMooringsError,
   type MooringsError,
+  StatementCancelledError,
   TransactionAbortedError,
   TransactionEndedError,
 } from './errors.js'
@@ -129,6 +130,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     let failure: MooringsError | undefined
     if (!this.#lease.lost && !this.#lease.released) {
       const { connection } = this.#lease
+      stopStrays(connection)
       failure = await this.#answered('ROLLBACK', () => connection.rollback())
       if (failure !== undefined) {
         const error = failure
@@ -191,6 +193,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
       return
     }
     const { connection } = this
+    stopStrays(connection)
     const failure = await this.#answered('ROLLBACK TO', () => connection.rollbackTo(level.name))
     if (failure === undefined) this.#firstError = firstError
     else {
@@ -213,6 +216,11 @@ export class Transaction<C extends Connection = Connection> implements Transacti
         return transaction.#nest(level, body, label)
       },
     }
+  }
+
+  /** The transaction was brought back to a savepoint by other means: what had failed since is undone. */
+  forgetError(): void {
+    this.#firstError = undefined
   }
 
   assertSound(): void {
@@ -241,6 +249,12 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     if (this.#state === 'open') return
     throw new TransactionEndedError(`This transaction has ended (${this.#state}): nothing more can be sent through it`)
   }
+}
+
+/** ROLLBACK would wait for what the body has left running, and then undo it. */
+function stopStrays(connection: Connection): void {
+  if (connection.activity === 'idle') return
+  connection.stop(new StatementCancelledError('The transaction was rolled back while this statement was under way'))
 }
 
 /** A savepoint, or the transaction itself, and the savepoints that are open directly inside it. */

@@ -33,6 +33,7 @@ export class LeasedConnection implements DatabaseConnection {
   #lease: Lease<PostgresConnection> | undefined
   #transaction: Transaction<PostgresConnection> | undefined
   #released = false
+  #killed = false
   #control: { readonly query: CompiledQuery; readonly run: () => Promise<void> } | undefined
   /** Cancels the statement under way, when it was given a signal. */
   #cancel: AbortController | undefined
@@ -70,7 +71,7 @@ export class LeasedConnection implements DatabaseConnection {
       return { numAffectedRows: changesRows(command) ? BigInt(count ?? 0) : undefined, rows }
     } catch (error) {
       // Kysely has told the caller already, and would print this as a failure in the background.
-      if (signal?.aborted === true && wasAborted(error)) return { rows: [] }
+      if (signal?.aborted === true && (this.#killed || wasAborted(error))) return { rows: [] }
       addCallerFrames(error, new Error())
       throw error
     } finally {
@@ -87,12 +88,22 @@ export class LeasedConnection implements DatabaseConnection {
     try {
       if (this.#lease === undefined) await this.#take(signal)
     } catch (error) {
-      if (signal?.aborted === true && wasAborted(error)) return
+      if (signal?.aborted === true && (this.#killed || wasAborted(error))) return
       throw error
     }
-    const run = { failed: this.#noteError }
-    for await (const rows of this.#connection.stream<R>(this.#statement(compiledQuery), this.#codec, chunkSize, run)) {
-      yield { rows: [...rows] }
+    const run = { failed: this.#noteError, signal }
+    try {
+      for await (const rows of this.#connection.stream<R>(
+        this.#statement(compiledQuery),
+        this.#codec,
+        chunkSize,
+        run,
+      )) {
+        yield { rows: [...rows] }
+      }
+    } catch (error) {
+      if (signal?.aborted === true && (this.#killed || wasAborted(error))) return
+      throw error
     }
   }
 
@@ -106,9 +117,10 @@ export class LeasedConnection implements DatabaseConnection {
   async killSession(): Promise<void> {
     const connection = this.#lease?.lost === false && !this.#lease.released ? this.#lease.connection : undefined
     if (connection === undefined) return
-    // The server would go on with the statement until it writes to a socket that is gone.
-    await connection.cancel(AbortSignal.timeout(cancelTimeoutMs))
+    // First, so that nobody else is lent it meanwhile; the server would go on until it writes to a socket that is gone.
+    this.#killed = true
     connection.destroy(new StatementCancelledError('The session was killed, as its signal asked for'))
+    await connection.cancel(AbortSignal.timeout(cancelTimeoutMs))
   }
 
   // --- transactions ---
@@ -131,6 +143,11 @@ export class LeasedConnection implements DatabaseConnection {
   async begin(settings: TransactionSettings): Promise<void> {
     if (this.#lease === undefined) await this.#take(undefined)
     if (this.#lease !== undefined) this.#transaction = await Transaction.begin(this.#pool, this.#lease, settings)
+  }
+
+  /** A savepoint was gone back to: what has failed since is undone. */
+  recovered(): void {
+    this.#transaction?.forgetError()
   }
 
   async commit(): Promise<void> {
@@ -183,10 +200,5 @@ function changesRows(command: string | undefined): boolean {
 }
 
 function wasAborted(error: unknown): boolean {
-  return error instanceof AcquireAbortedError || error instanceof StatementCancelledError || isKilled(error)
-}
-
-/** What a statement rejects with when its session was killed under it. */
-function isKilled(error: unknown): boolean {
-  return error instanceof Error && error.cause instanceof StatementCancelledError
+  return error instanceof AcquireAbortedError || error instanceof StatementCancelledError
 }

@@ -50,8 +50,9 @@ const known = ['connection', 'resilience', 'client', 'types']
  * })
  */
 export class ResilientPostgresDialect implements Dialect {
-  readonly #pool: PostgresPool
+  readonly #makePool: () => PostgresPool
   readonly #owned: boolean
+  #pool: PostgresPool
   readonly #types: TypeParsers | undefined
   /** Kysely instances that use this dialect: the last one closes the pool. */
   #users = 0
@@ -59,7 +60,8 @@ export class ResilientPostgresDialect implements Dialect {
   constructor(config: ResilientPostgresDialectConfig) {
     const { connection, resilience, client, types } = checked(config)
     this.#owned = client === undefined
-    this.#pool = client ?? new PostgresPool(connection, { resilience })
+    this.#makePool = () => client ?? new PostgresPool(connection, { resilience })
+    this.#pool = this.#makePool()
     this.#types = types
   }
 
@@ -69,9 +71,12 @@ export class ResilientPostgresDialect implements Dialect {
   }
 
   createDriver(): Driver {
-    return new ResilientPostgresDriver(this.#pool, createCodec(this.#types), {
+    return new ResilientPostgresDriver(createCodec(this.#types), {
       started: () => {
+        // One Kysely was destroyed and with it the pool; another begins only now.
+        if (this.#owned && this.#pool.closed) this.#pool = this.#makePool()
         this.#users++
+        return this.#pool
       },
       ended: async () => {
         if (--this.#users === 0 && this.#owned) await this.#pool.close()

@@ -1,7 +1,7 @@
 // Kysely's driver: connections are leases bound late, transactions are core's. What Kysely logs are the statements that
 // begin and end a transaction, too, so those go through `executeQuery` like any other.
 
-import { InvalidOptionsError, TransactionAbortedError } from '@moorings/core'
+import { InvalidOptionsError, PoolClosedError, TransactionAbortedError } from '@moorings/core'
 import { beginStatement, type PostgresPool } from '@moorings/postgres'
 import { CompiledQuery, type DatabaseConnection, type Driver, type TransactionSettings } from 'kysely'
 import type { Codec } from './codec.js'
@@ -9,7 +9,7 @@ import { LeasedConnection } from './connection.js'
 
 /** Told when a Kysely instance begins to use the pool, and when it was destroyed. */
 export interface Usage {
-  started(): void
+  started(): PostgresPool
   ended(): Promise<void>
 }
 
@@ -17,22 +17,22 @@ export interface Usage {
 const kyselyAborted = Symbol.for('kysely.AbortedTransactionError')
 
 export class ResilientPostgresDriver implements Driver {
-  readonly #pool: PostgresPool
+  #pool: PostgresPool | undefined
   readonly #codec: Codec
   readonly #usage: Usage
 
-  constructor(pool: PostgresPool, codec: Codec, usage: Usage) {
-    this.#pool = pool
+  constructor(codec: Codec, usage: Usage) {
     this.#codec = codec
     this.#usage = usage
   }
 
   // Its options carry the signal of whichever call came first: not to be heeded.
   async init(): Promise<void> {
-    this.#usage.started()
+    this.#pool ??= this.#usage.started()
   }
 
   async acquireConnection(): Promise<DatabaseConnection> {
+    if (this.#pool === undefined) throw new PoolClosedError('This driver was not initialised')
     return new LeasedConnection(this.#pool, this.#codec)
   }
 
@@ -69,6 +69,7 @@ export class ResilientPostgresDriver implements Driver {
 
   async rollbackToSavepoint(connection: DatabaseConnection, name: string): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw(`rollback to ${quoted(name)}`))
+    leased(connection).recovered()
   }
 
   async releaseSavepoint(connection: DatabaseConnection, name: string): Promise<void> {

@@ -133,6 +133,8 @@ export function messageOf(error: unknown): string {
   if (message === undefined) return messageOfSeveral(error) ?? code ?? 'The driver failed without saying why'
   // `Unexpected token …, "…" is not valid JSON`: a parser quoting the value it was given.
   if (textOf(error, 'name') === 'SyntaxError') return 'A value could not be parsed (SyntaxError)'
+  // Node quotes the value: `… Received type number (41)`.
+  if (code?.startsWith('ERR_') === true) return message.replace(/\.? Received .*$/s, '')
   return code !== undefined && /^22...$/.test(code) ? withoutValues(message) : message
 }
 

@@ -54,6 +54,8 @@ export function createClient(pool: PostgresPool): Client {
   const { library } = driver.parsed
   const options = {
     ...library,
+    // It never connects, and an application may print it.
+    pass: null,
     max: 1,
     no_subscribe: true,
     socket: () => {
@@ -106,6 +108,7 @@ export function createClient(pool: PostgresPool): Client {
       carry(query) {
         // A statement that nobody awaits shows in the transaction's outcome, as with postgres.js.
         query.catch(() => {})
+        if (cancelledEarly.has(query)) return
         try {
           const { connection } = tx
           runningOn.set(query, connection)
@@ -141,7 +144,7 @@ export function createClient(pool: PostgresPool): Client {
   const members = {
     pool,
     transaction,
-    begin: (a: unknown, b?: unknown) =>
+    begin: async (a: unknown, b?: unknown) =>
       typeof a === 'string' ? transaction(parseModes(a), asBody(b)) : transaction({}, asBody(a)),
     async reserve(): Promise<ReservedSql> {
       const lease = await pool.acquire()

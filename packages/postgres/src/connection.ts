@@ -48,7 +48,7 @@ export class PostgresConnection implements Connection {
   readonly #parts: ConnectionParts
   readonly #statements: StatementQueue
   #lost: MooringsError | undefined
-  #onLost: ((reason: MooringsError) => void) | undefined
+  #onLost: ((reason: MooringsError, how: 'lost' | 'destroyed') => void) | undefined
 
   constructor(parts: ConnectionParts) {
     this.id = parts.id
@@ -109,6 +109,14 @@ export class PostgresConnection implements Connection {
   /** Ends a query that was given to `run`, wherever it is: its caller is told at once. */
   interrupt(query: LibraryQuery, error: MooringsError): void {
     this.#statements.interrupt(query, error)
+  }
+
+  resume(): void {
+    this.#parts.socket.resume()
+  }
+
+  stop(reason: MooringsError): void {
+    this.#statements.stop(reason)
   }
 
   /** A write refused where the server itself takes writes was refused by the transaction's own access mode. */
@@ -201,9 +209,9 @@ export class PostgresConnection implements Connection {
 
   // --- the end ---
 
-  onLost(listener: (reason: MooringsError) => void): void {
+  onLost(listener: (reason: MooringsError, how: 'lost' | 'destroyed') => void): void {
     this.#onLost = listener
-    if (this.#lost !== undefined) listener(this.#lost)
+    if (this.#lost !== undefined) listener(this.#lost, 'lost')
   }
 
   async close(signal: AbortSignal): Promise<void> {
@@ -237,14 +245,15 @@ export class PostgresConnection implements Connection {
             code: fatal.code,
             cause: error,
           }),
+      'lost',
     )
     this.#parts.socket.destroy()
   }
 
-  #fence(reason: MooringsError): void {
+  #fence(reason: MooringsError, how: 'lost' | 'destroyed' = 'destroyed'): void {
     if (this.#lost !== undefined) return
     this.#lost = reason
-    this.#onLost?.(reason)
+    this.#onLost?.(reason, how)
   }
 }
 

@@ -1,6 +1,7 @@
 // Makes PostgreSQL connections for the pool: over the known endpoints in turn, the role checked, the password fetched
 // anew each time.
 
+import type { Duplex } from 'node:stream'
 import {
   AuthenticationError,
   ConnectError,
@@ -19,6 +20,7 @@ import { PostgresConnection } from './connection.js'
 import { librarySql } from './library.js'
 import type { ParsedConnection, TargetSessionAttrs } from './options.js'
 import { openSocket } from './socket.js'
+import { warn } from './warn.js'
 import { BackendReader } from './wire.js'
 
 /** Text as the server wrote it, in rows of values. */
@@ -93,6 +95,23 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     const { parsed } = this
     const password = await this.#password(signal)
     const socket = await openSocket(endpoint, parsed, signal)
+    try {
+      return await this.#speak(endpoint, target, epoch, signal, { socket, password }, notified)
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+  }
+
+  async #speak(
+    endpoint: Endpoint,
+    target: TargetSessionAttrs | undefined,
+    epoch: number,
+    signal: AbortSignal,
+    { socket, password }: { readonly socket: Duplex; readonly password: string },
+    notified: NotificationListener | undefined,
+  ): Promise<PostgresConnection> {
+    const { parsed } = this
     let used = false
     const sql = librarySql({
       ...parsed.library,
@@ -120,9 +139,9 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       max_pipeline: 100,
       prepare: parsed.prepare,
       debug: parsed.debug,
-      onnotice: parsed.onnotice ?? (() => {}),
-      onnotify: notified ?? parsed.onnotify,
-      onparameter: parsed.onparameter,
+      onnotice: guarded(parsed.onnotice) ?? (() => {}),
+      onnotify: guarded(notified ?? parsed.onnotify),
+      onparameter: guarded(parsed.onparameter),
       onclose: undefined,
       parsers: {},
       serializers: {},
@@ -145,6 +164,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     })
     const abort = () => connection.destroy(classify(signal.reason, 'connect'))
     signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
     try {
       await this.#greet(connection, target)
     } catch (error) {
@@ -202,13 +222,33 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       stop = () => reject(classify(signal.reason, 'connect'))
       signal.addEventListener('abort', stop, { once: true })
     })
+    let given: unknown
     try {
-      return await Promise.race([Promise.resolve().then(password), aborted])
+      given = await Promise.race([Promise.resolve().then(password), aborted])
     } catch (error) {
       if (signal.aborted) throw error
       throw new AuthenticationError('The password function failed', { cause: error })
     } finally {
       signal.removeEventListener('abort', stop)
+    }
+    // The library would fail on it where nobody can catch it.
+    if (typeof given !== 'string') {
+      throw new AuthenticationError(
+        `The password function returned ${given === null ? 'null' : typeof given}, no string`,
+      )
+    }
+    return given
+  }
+}
+
+/** A callback of the application's that throws must not take the connection, or the process, with it. */
+function guarded<Args extends unknown[]>(callback: ((...args: Args) => void) | undefined) {
+  if (callback === undefined) return undefined
+  return (...args: Args): void => {
+    try {
+      callback(...args)
+    } catch (error) {
+      warn(error)
     }
   }
 }

@@ -32,6 +32,8 @@ export interface LibraryQuery extends Promise<unknown> {
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
   strings: readonly string[]
+  /** As the library has built them; it builds them anew where there are none. */
+  parameters?: unknown
   options: { simple?: boolean; prepare?: boolean }
   /** `true`: rows of buffers; `'values'`: rows of arrays; otherwise rows of objects. */
   isRaw?: boolean | 'values'

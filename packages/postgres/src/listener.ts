@@ -12,6 +12,7 @@ import {
 import { noTransform } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import type { PostgresDriver } from './driver.js'
+import { warn } from './warn.js'
 import type { BackendKey } from './wire.js'
 
 interface Subscription {
@@ -82,7 +83,7 @@ export class Listener {
     if (connection === undefined || connection.lost !== undefined || this.#channels.has(channel)) return
     this.#told.delete(channel)
     if (this.#channels.size === 0) await this.#close(connection, this.#limits.closeTimeoutMs)
-    else await connection.execute({ text: `unlisten ${quoted(channel)}` }, plain)
+    else await connection.execute({ text: `unlisten ${quoted(channel)}` }, plain, this.#limited)
   }
 
   /** True if that was the channel's last. */
@@ -96,19 +97,26 @@ export class Listener {
   #tell(connection: PostgresConnection, channel: string): Promise<unknown> {
     let told = this.#told.get(channel)
     if (told === undefined) {
-      told = connection.execute({ text: `listen ${quoted(channel)}` }, plain)
+      told = connection.execute({ text: `listen ${quoted(channel)}` }, plain, this.#limited)
       this.#told.set(channel, told)
       told.catch(() => this.#told.delete(channel))
     }
     return told
   }
 
+  /** It is as much a matter of the network as connecting is. */
+  get #limited(): { readonly timeoutMs: number } {
+    return { timeoutMs: this.#limits.connectTimeoutMs }
+  }
+
   #connected(): Promise<PostgresConnection> {
-    this.#connection ??= this.#connect().catch((error: unknown) => {
-      this.#connection = undefined
-      throw error
+    if (this.#connection !== undefined) return this.#connection
+    const connection = this.#connect()
+    this.#connection = connection
+    connection.catch(() => {
+      if (this.#connection === connection) this.#connection = undefined
     })
-    return this.#connection
+    return connection
   }
 
   async #connect(): Promise<PostgresConnection> {
@@ -144,7 +152,7 @@ export class Listener {
         () => {
           this.#failures = 0
           const subscribed = new Set([...this.#channels.values()].flatMap((subscriptions) => [...subscriptions]))
-          for (const subscription of bereft) if (subscribed.has(subscription)) subscription.listening?.()
+          for (const subscription of bereft) if (subscribed.has(subscription)) tellListening(subscription)
         },
         () => this.#retry(bereft),
       )
@@ -165,6 +173,14 @@ export class Listener {
     await this.#deadlines
       .limit(timeoutMs, late, (signal) => connection.close(signal))
       .catch(() => connection.destroy(late()))
+  }
+}
+
+function tellListening({ listening }: Subscription): void {
+  try {
+    listening?.()
+  } catch (error) {
+    warn(error)
   }
 }
 

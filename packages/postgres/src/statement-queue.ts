@@ -4,6 +4,7 @@
 
 import type { Duplex } from 'node:stream'
 import {
+  ConnectError,
   ConnectionLostError,
   type Deadline,
   type Deadlines,
@@ -35,6 +36,8 @@ export interface QueueOwner {
   classify(error: unknown, at: ErrorSite): MooringsError
   cancel(signal: AbortSignal): Promise<void>
   destroy(reason: MooringsError): void
+  /** Reads on from a socket that was paused for a COPY whose stream is gone. */
+  resume(): void
 }
 
 export interface QueueParts {
@@ -65,7 +68,13 @@ interface Job {
   /** A CancelRequest for it is on its way. */
   cancelling: boolean
   /** What the application's own code (a callback, a parser) threw: it comes out as it is. */
-  thrown: unknown
+  thrown: { readonly error: unknown } | undefined
+  /** A cursor's chunk that the application is still busy with. */
+  taken: Promise<unknown> | undefined
+  /** A cursor waits for its consumer. */
+  suspended: boolean
+  /** The data of a COPY. */
+  stream: Duplex | undefined
   readyBefore: number
   deadline: Deadline | undefined
   aborted: (() => void) | undefined
@@ -103,6 +112,9 @@ export class StatementQueue {
       interrupted: false,
       cancelling: false,
       thrown: undefined,
+      taken: undefined,
+      suspended: false,
+      stream: undefined,
       readyBefore: 0,
       deadline: undefined,
       aborted: undefined,
@@ -110,6 +122,11 @@ export class StatementQueue {
     const { signal, timeoutMs = this.#parts.timeoutMs } = options
     if (signal?.aborted === true) {
       this.#tell(job, cancelled(signal.reason))
+      options.done?.()
+      return
+    }
+    if (this.#current?.suspended === true) {
+      this.#tell(job, behindCursor())
       options.done?.()
       return
     }
@@ -137,23 +154,35 @@ export class StatementQueue {
     this.#use(job.codec)
     const { query } = job
     this.#mapChunks(job)
+    if (query.options.prepare !== false) keepParameters(query)
     query.resolve = (value) => this.#resolved(job, value)
-    query.reject = (error) => {
-      job.settled = true
-      this.#tell(job, this.#explain(error, job))
-      this.#finish(job)
-    }
+    query.reject = (error) => this.#rejected(job, error)
     this.#parts.send(query)
+  }
+
+  #rejected(job: Job, error: unknown): void {
+    job.settled = true
+    const explained = this.#explain(error, job)
+    this.#tell(job, explained)
+    const { lost } = this.#owner
+    if (job.stream !== undefined) {
+      job.stream.destroy(explained instanceof Error ? explained : undefined)
+      // The library would end the stream with the next statement's success.
+      if (job.stream.writableEnded && lost === undefined) this.#owner.destroy(outOfStep())
+    } else if (job.query.cursorFn !== undefined && job.thrown === undefined && lost === undefined) {
+      // Where the implicit commit fails, the library asks twice whether the server is ready: the second answer would be
+      // taken for the next statement's. Inside a transaction nothing is committed there.
+      if (this.#parts.reader.transactionStatus === 'idle') this.#owner.destroy(outOfStep())
+    }
+    this.#finish(job)
   }
 
   #resolved(job: Job, value: unknown): void {
     if (isStream(value)) {
+      job.stream = value
       // A COPY. Whoever reads or writes it hears of a failure through the stream; nobody listening must not end the process.
       value.on('error', () => {})
-      value.once('close', () => {
-        job.settled = true
-        this.#finish(job)
-      })
+      value.once('close', () => this.#copied(job, value))
       this.#answer(job, value)
       return
     }
@@ -165,7 +194,23 @@ export class StatementQueue {
       this.#tell(job, error)
     }
     this.#finish(job)
-    this.#answer(job, value)
+    // The last chunk's callback is not waited for by the library, and its failure is the query's.
+    if (job.taken === undefined) this.#answer(job, value)
+    else
+      job.taken.then(
+        () => this.#answer(job, value),
+        () => this.#tell(job, job.thrown?.error),
+      )
+  }
+
+  #copied(job: Job, stream: Duplex): void {
+    this.#owner.resume()
+    // Left before its end: the library would stop reading from the socket, and nobody start again.
+    if (!job.settled && isReadable(stream) && !stream.readableEnded) {
+      this.#giveUp(outOfStep())
+    }
+    job.settled = true
+    this.#finish(job)
   }
 
   #answer(job: Job, value: unknown): void {
@@ -227,19 +272,36 @@ export class StatementQueue {
     const { query, codec } = job
     const { arrays } = this.#parts
     const { cursorFn, forEachFn } = query
+    // The library writes on the error it is given, which may be frozen: it gets one of its own.
     const thrown = (error: unknown): never => {
-      job.thrown = error
-      throw error
+      job.thrown = { error }
+      throw new Error('The callback of a query failed')
     }
+    // Going on would make the library write to a socket that is gone.
+    const alive = <T>(go: () => T): T | Promise<never> =>
+      this.#owner.lost === undefined ? go() : new Promise(() => {})
     if (cursorFn !== undefined) {
       query.cursorFn = (chunk) => {
+        let taken: unknown
         try {
           mapResult(chunk, shapeOf(query), codec, arrays, query.statement?.columns)
-          const taken = cursorFn(chunk)
-          return taken instanceof Promise ? taken.catch(thrown) : taken
+          taken = cursorFn(chunk)
         } catch (error) {
           return thrown(error)
         }
+        if (!(taken instanceof Promise)) return taken
+        job.suspended = true
+        const resumed = taken
+          .finally(() => {
+            job.suspended = false
+          })
+          .then(
+            (answer: unknown) => alive(() => answer),
+            (error: unknown) => alive(() => thrown(error)),
+          )
+        resumed.catch(() => {})
+        job.taken = resumed
+        return resumed
       }
     }
     if (forEachFn !== undefined) {
@@ -265,6 +327,10 @@ export class StatementQueue {
 
   /** The caller is told at once; the connection is free again when the server has confirmed, or it is destroyed. */
   #interrupt(job: Job, error: MooringsError): void {
+    if (job.stream !== undefined && !job.settled) {
+      job.stream.destroy(error)
+      this.#giveUp(error)
+    }
     if (job.told) return
     this.#tell(job, error)
     const queued = this.#waiting.indexOf(job)
@@ -287,6 +353,19 @@ export class StatementQueue {
       job.cancelling = false
       this.#finish(job)
     })
+  }
+
+  /** Ends whatever runs or waits: what it does is to be undone. */
+  stop(error: MooringsError): void {
+    for (const job of [...this.#waiting]) this.#interrupt(job, error)
+    if (this.#current !== undefined) this.#interrupt(this.#current, error)
+  }
+
+  /** The connection cannot be used any more, and the server is told to stop what it does for it. */
+  #giveUp(reason: MooringsError): void {
+    const { deadlines, cancelTimeoutMs } = this.#parts
+    this.#owner.destroy(reason)
+    deadlines.limit(cancelTimeoutMs, outOfStep, (signal) => this.#owner.cancel(signal)).catch(() => {})
   }
 
   /** The server may have said that it is ready: to be called after each chunk the reader was given. */
@@ -312,10 +391,11 @@ export class StatementQueue {
 
   /** What to tell the caller: why the connection is gone says more than how its statement noticed. */
   #explain(error: unknown, job: Job): unknown {
-    if (error !== undefined && error === job.thrown) return error
+    if (job.thrown !== undefined) return job.thrown.error
     const lost = this.#owner.lost
     if (lost === undefined) return this.#owner.classify(error, job.options.site ?? 'statement')
-    return new ConnectionLostError(lost.message, { code: lost.code, cause: error ?? lost.cause ?? lost })
+    const Kind = job.options.site === 'connect' ? ConnectError : ConnectionLostError
+    return new Kind(lost.message, { code: lost.code, cause: error ?? lost.cause ?? lost })
   }
 }
 
@@ -325,6 +405,37 @@ function shapeOf(query: LibraryQuery): Shape {
 
 export function isStream(value: unknown): value is Duplex {
   return typeof value === 'object' && value !== null && 'once' in value && typeof value.once === 'function'
+}
+
+function isReadable(stream: Duplex): boolean {
+  return typeof stream.read === 'function'
+}
+
+/**
+ * A plan that went stale makes the library try once more, with the parameters as it has written them the first time:
+ * `true` would become `'f'`. Without them it takes the query's own again.
+ */
+function keepParameters(query: LibraryQuery): void {
+  let retried: unknown
+  Object.defineProperty(query, 'retried', {
+    configurable: true,
+    get: () => retried,
+    set: (error: unknown) => {
+      retried = error
+      query.parameters = undefined
+    },
+  })
+}
+
+function outOfStep(): ConnectionLostError {
+  return new ConnectionLostError('The connection was given up: its statement ended in a way that leaves it out of step')
+}
+
+function behindCursor(): MooringsError {
+  return new StatementError(
+    'A cursor on this connection waits for its reader: read it to its end first, or use another connection',
+    { code: 'CURSOR_OPEN' },
+  )
 }
 
 function leftOpen(): MooringsError {

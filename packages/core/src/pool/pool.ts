@@ -36,7 +36,7 @@ const RESET_TIMEOUT_MS = 5_000
 const FRESH_MS = 20
 
 /** A connection that does not live as long was not really made: connecting again at once would be a hot loop. */
-const YOUNG_MS = 1_000
+const YOUNG_MS = 100
 
 export class Pool<C extends Connection = Connection> {
   readonly name: string
@@ -52,7 +52,8 @@ export class Pool<C extends Connection = Connection> {
   readonly #farewells: Farewells
   #state: State = 'new'
   #epoch = 0
-  #validating = 0
+  /** Taken from those that rest, to see whether they live. */
+  readonly #validating = new Set<Entry<C>>()
   /** When a connection was last found dead: what has rested since before then is asked before it is lent. */
   #suspectUntil = Number.NEGATIVE_INFINITY
   #closeTimeoutMs: number
@@ -129,7 +130,7 @@ export class Pool<C extends Connection = Connection> {
     if (this.#state === 'closing' || this.#state === 'closed') throw new PoolClosedError()
     const { acquireTimeoutMs, maxWaiters, max, overflow } = this.resilience.pool
     // Whoever can be given a connection without another caller's help does not count as waiting.
-    const atHand = this.#validating + this.#roster.idle.length + max + overflow - this.#roster.size
+    const atHand = this.#validating.size + this.#roster.idle.length + max + overflow - this.#roster.size
     if (this.#waiters.size - atHand >= maxWaiters) throw new QueueFullError(maxWaiters, this.#counts())
     this.#state = 'running'
     const limitMs = timeoutMs ?? acquireTimeoutMs
@@ -148,6 +149,7 @@ export class Pool<C extends Connection = Connection> {
     if (!this.#roster.has(entry)) return
     if (connection.activity === 'idle' && connection.transactionStatus === 'idle') this.#hand(entry)
     else if (connection.activity === 'running' || connection.transactionStatus === 'failed') {
+      if (connection.activity === 'running') this.#farewells.cancel(connection)
       this.#evict(entry, 'unfit', new ConnectionLostError('The connection was released with work under way on it'))
     } else this.#reset(entry)
   }
@@ -204,16 +206,18 @@ export class Pool<C extends Connection = Connection> {
       this.#doubt(entry, this.#clock.now()) === 'much'
         ? this.deadlines.limit(validationTimeoutMs, unanswered, (signal) => connection.ping(signal))
         : this.#clock.turn()
-    this.#validating++
+    this.#validating.add(entry)
     asked.then(
       () => {
-        this.#validating--
+        this.#validating.delete(entry)
         if (this.#roster.has(entry)) this.#hand(entry)
         else this.#supply()
       },
       (error: unknown) => {
-        this.#validating--
+        this.#validating.delete(entry)
         this.#evict(entry, 'invalid', this.driver.classify(error, 'statement'))
+        // All that rest may be as dead: asked at once, not one after the other.
+        for (let rest = this.#roster.wake(); rest !== undefined; rest = this.#roster.wake()) this.#validate(rest)
       },
     )
   }
@@ -224,7 +228,7 @@ export class Pool<C extends Connection = Connection> {
     if (this.#state !== 'running') return
     const { min, max, overflow } = this.resilience.pool
     // What rests comes first: a connect under way may never arrive.
-    while (this.#validating < this.#waiters.size) {
+    while (this.#validating.size < this.#waiters.size) {
       const entry = this.#roster.wake()
       if (entry === undefined) break
       const spent = this.#spent(entry, this.#clock.now())
@@ -234,7 +238,7 @@ export class Pool<C extends Connection = Connection> {
     // A listener to what has just been told may have closed the pool.
     if (this.closed) return
     while (
-      this.#validating + this.#connector.size < this.#waiters.size &&
+      this.#validating.size + this.#connector.size < this.#waiters.size &&
       this.#roster.size + this.#connector.size < max + overflow &&
       this.#connector.ready
     ) {
@@ -256,7 +260,7 @@ export class Pool<C extends Connection = Connection> {
     const expiresAt = now + lifetimeMs * (1 - lifetimeJitter * this.#random())
     const entry: Entry<C> = { connection, epoch, expiresAt, arrivedAt: now, idleSince: now }
     this.#roster.add(entry)
-    connection.onLost((reason) => this.#forget(entry, 'lost', reason))
+    connection.onLost((reason, how) => this.#forget(entry, how, reason))
     if (this.#roster.has(entry)) this.#hand(entry)
     this.#supply()
   }
@@ -296,12 +300,12 @@ export class Pool<C extends Connection = Connection> {
 
   #forget(entry: Entry<C>, reason: CloseReason, error: MooringsError | undefined): void {
     if (!this.#roster.remove(entry, reason, error)) return
-    if (reason === 'lost' || reason === 'invalid') this.#suspectUntil = this.#clock.now()
+    this.#validating.delete(entry)
+    const now = this.#clock.now()
+    if (reason === 'lost' || reason === 'invalid' || reason === 'destroyed') this.#suspectUntil = now
     if (this.#roster.size === 0) this.#emptied?.()
-    if (reason !== 'lost') return
-    const young = this.#clock.now() - entry.arrivedAt < YOUNG_MS
-    if (young && error !== undefined) this.#connector.lostYoung(error)
-    this.#supply()
+    if (reason === 'lost' && error !== undefined && now - entry.arrivedAt < YOUNG_MS) this.#connector.lostYoung(error)
+    if (reason === 'lost' || reason === 'destroyed') this.#supply()
   }
 
   // --- the pool as a whole ---
@@ -330,7 +334,7 @@ export class Pool<C extends Connection = Connection> {
 
   #counts(): PoolCounts {
     const { max, overflow } = this.resilience.pool
-    const idle = this.#roster.idle.length
+    const idle = this.#roster.idle.length + this.#validating.size
     const leased = this.#roster.size - idle
     return { idle, leased, connecting: this.#connector.size, waiting: this.#waiters.size, max, overflow }
   }

@@ -67,7 +67,7 @@ export class Roster<C extends Connection> {
     const at = this.#idle.indexOf(entry)
     if (at >= 0) this.#idle.splice(at, 1)
     this.#closed++
-    if (error !== undefined) this.#lost++
+    if (error !== undefined && reason !== 'closing') this.#lost++
     const { id } = entry.connection
     publish('moorings:connection:closed', () => ({ pool: this.#pool, id, reason, error }))
     return true

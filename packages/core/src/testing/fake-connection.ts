@@ -34,6 +34,8 @@ export interface FakeConnectionParts {
   readonly answers?: ReadonlyMap<Operation, Answer>
 }
 
+type LostListener = (reason: MooringsError, how: 'lost' | 'destroyed') => void
+
 export class FakeConnection implements Connection {
   readonly id: number
   readonly epoch: number
@@ -50,7 +52,7 @@ export class FakeConnection implements Connection {
   #savepoints: string[] = []
   #status: TransactionStatus = 'idle'
   #lost: MooringsError | undefined
-  #onLost: ((reason: MooringsError) => void) | undefined
+  #onLost: LostListener | undefined
 
   constructor({ id, epoch, answers }: FakeConnectionParts) {
     this.id = id
@@ -194,9 +196,14 @@ export class FakeConnection implements Connection {
     this.#end('destroyed', reason)
   }
 
-  onLost(listener: (reason: MooringsError) => void): void {
+  stop(reason: MooringsError): void {
+    this.sent.push('stop')
+    for (const held of [...this.#held]) if (held.operation !== 'cancel') held.fail(reason)
+  }
+
+  onLost(listener: LostListener): void {
     this.#onLost = listener
-    if (this.#lost !== undefined) listener(this.#lost)
+    if (this.#lost !== undefined) listener(this.#lost, 'lost')
   }
 
   // --- inside ---
@@ -245,15 +252,15 @@ export class FakeConnection implements Connection {
     return at
   }
 
-  #fence(reason: MooringsError): void {
+  #fence(reason: MooringsError, how: 'lost' | 'destroyed' = 'destroyed'): void {
     if (this.#lost !== undefined) return
     this.#lost = reason
-    this.#onLost?.(reason)
+    this.#onLost?.(reason, how)
   }
 
   /** `lost` is set before anything in flight rejects. */
   #end(how: 'lost' | 'closed' | 'destroyed', reason?: MooringsError): void {
-    if (reason !== undefined) this.#fence(reason)
+    if (reason !== undefined) this.#fence(reason, how === 'lost' ? 'lost' : 'destroyed')
     if (this.ended !== undefined) return
     this.ended = how
     for (const held of [...this.#held]) {
