@@ -1,7 +1,6 @@
 // Options that are wrong, through each way in; and that a password is never shown, whatever fails. Other ways to a server:
 // TLS, several hosts, a Unix socket.
 
-import { spawnSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { inspect } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
@@ -15,8 +14,6 @@ import type { ResilienceOptions } from './orms.js'
 import { errorOf, useScene, within } from './scene.js'
 
 const scene = useScene()
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0
-if (!hasOpenssl) console.warn('TLS is not tested: the program openssl, which makes the certificate, is not there')
 
 const secret = 'hunter2-is-secret'
 
