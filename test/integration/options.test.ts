@@ -181,24 +181,20 @@ describe('on a server of its own', () => {
     expect(String(cause)).toMatch(/is a primary.*target_session_attrs asks for standby/)
   })
 
-  const itWithTls = hasOpenssl ? it : it.skip
-  itWithTls(
-    'TLS: prefer does without it where there is none, require does not; with it, both and a CA do',
-    async () => {
-      expect(await sees(`${cluster.url}?sslmode=prefer`)).toMatchObject({ ssl: false })
-      const error = await failure(`${cluster.url}?sslmode=require`)
-      expect(error).toMatchObject({ cause: { message: expect.stringMatching(/does not support TLS/) } })
-      const { ca } = await cluster.enableTls()
-      const { host, port, user, password } = cluster
-      const server = { host, port, user, password, database: 'postgres' }
-      for (const ssl of ['require', 'prefer', { ca }] as const) {
-        expect(await sees({ ...server, ssl })).toEqual({ ssl: true, local: false })
-      }
-      // Self-signed, and nobody said that it is to be trusted.
-      const untrusted = await failure({ ...server, ssl: true })
-      expect(untrusted).toMatchObject({
-        cause: { name: 'ConnectError', message: expect.stringMatching(/self-signed/) },
-      })
-    },
-  )
+  it('TLS: prefer does without it where there is none, require does not; with it, both and a CA do', async () => {
+    expect(await sees(`${cluster.url}?sslmode=prefer`)).toMatchObject({ ssl: false })
+    const error = await failure(`${cluster.url}?sslmode=require`)
+    expect(error).toMatchObject({ cause: { message: expect.stringMatching(/does not support TLS/) } })
+    const { ca } = await cluster.enableTls()
+    const { host, port, user, password } = cluster
+    const server = { host, port, user, password, database: 'postgres' }
+    for (const ssl of ['require', 'prefer', { ca }] as const) {
+      expect(await sees({ ...server, ssl })).toEqual({ ssl: true, local: false })
+    }
+    // Self-signed, and nobody said that it is to be trusted.
+    const untrusted = await failure({ ...server, ssl: true })
+    expect(untrusted).toMatchObject({
+      cause: { name: 'ConnectError', message: expect.stringMatching(/self-signed/) },
+    })
+  })
 })
