@@ -13,9 +13,9 @@ import type { ReservedSql, Sql, TransactionSql } from 'postgres'
 import { TableCodec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import { streamRows } from './cursor.js'
+import type { RunOptions } from './job.js'
 import { asLibraryQuery, type LibraryQuery, type LibrarySql, librarySql } from './library.js'
 import type { PostgresPool } from './pool.js'
-import type { RunOptions } from './statement-queue.js'
 import { parseModes } from './words.js'
 
 type Body<T> = (sql: TransactionSql) => T | Promise<T>
@@ -41,6 +41,8 @@ async function cancel(query: LibraryQuery): Promise<void> {
   const connection = runningOn.get(query)
   if (connection === undefined) {
     cancelledEarly.add(query)
+    // Whoever cancels a query may not care to await it any more. Not query.then(), which would carry it out.
+    Promise.prototype.then.call(query, undefined, () => {})
     query.reject(error)
   } else connection.interrupt(query, error)
 }

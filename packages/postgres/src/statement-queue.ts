@@ -6,29 +6,18 @@ import type { Duplex } from 'node:stream'
 import {
   ConnectError,
   ConnectionLostError,
-  type Deadline,
   type Deadlines,
   type ErrorSite,
-  type ExecuteOptions,
   type MooringsError,
   StatementCancelledError,
   StatementError,
   StatementTimeoutError,
 } from '@moorings/core'
 import type { ArrayTypes } from './array-types.js'
-import { type Codec, mapResult, rowMapper, type Shape } from './codec.js'
-import { isResult, type LibraryOptions, type LibraryQuery } from './library.js'
+import type { Codec } from './codec.js'
+import { type Job, jobFor, keepParameters, mapChunks, mapValue, type RunOptions } from './job.js'
+import type { LibraryOptions, LibraryQuery } from './library.js'
 import type { BackendReader } from './wire.js'
-
-export interface RunOptions extends ExecuteOptions {
-  readonly site?: ErrorSite
-  /** Refuse what leaves a transaction open: the connection goes back to the pool after this statement. */
-  readonly alone?: boolean
-  /** Called with the error the caller gets, before the caller gets it. */
-  readonly failed?: (error: unknown) => void
-  /** Called once, when the server is done with the statement, whatever became of it. */
-  readonly done?: () => void
-}
 
 /** What the queue needs of its connection. */
 export interface QueueOwner {
@@ -51,35 +40,6 @@ export interface QueueParts {
   readonly cancelTimeoutMs: number
 }
 
-interface Job {
-  readonly query: LibraryQuery
-  readonly codec: Codec
-  readonly options: RunOptions
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: unknown) => void
-  /** The caller has its answer. */
-  told: boolean
-  /** It was given to the library. */
-  started: boolean
-  /** The library has settled it. */
-  settled: boolean
-  /** The caller was told before the server was done with it. */
-  interrupted: boolean
-  /** A CancelRequest for it is on its way. */
-  cancelling: boolean
-  /** What the application's own code (a callback, a parser) threw: it comes out as it is. */
-  thrown: { readonly error: unknown } | undefined
-  /** A cursor's chunk that the application is still busy with. */
-  taken: Promise<unknown> | undefined
-  /** A cursor waits for its consumer. */
-  suspended: boolean
-  /** The data of a COPY. */
-  stream: Duplex | undefined
-  readyBefore: number
-  deadline: Deadline | undefined
-  aborted: (() => void) | undefined
-}
-
 export class StatementQueue {
   readonly #owner: QueueOwner
   readonly #parts: QueueParts
@@ -100,25 +60,7 @@ export class StatementQueue {
 
   /** Carries out a query of postgres.js, made by any instance. It is the query itself that resolves or rejects. */
   run(query: LibraryQuery, codec: Codec, options: RunOptions = {}): void {
-    const job: Job = {
-      query,
-      codec,
-      options,
-      resolve: query.resolve,
-      reject: query.reject,
-      told: false,
-      started: false,
-      settled: false,
-      interrupted: false,
-      cancelling: false,
-      thrown: undefined,
-      taken: undefined,
-      suspended: false,
-      stream: undefined,
-      readyBefore: 0,
-      deadline: undefined,
-      aborted: undefined,
-    }
+    const job = jobFor(query, codec, options)
     const { signal, timeoutMs = this.#parts.timeoutMs } = options
     if (signal?.aborted === true) {
       this.#tell(job, cancelled(signal.reason))
@@ -153,7 +95,7 @@ export class StatementQueue {
     job.readyBefore = this.#parts.reader.readyCount
     this.#use(job.codec)
     const { query } = job
-    this.#mapChunks(job)
+    mapChunks(job, this.#parts.arrays, () => this.#owner.lost !== undefined)
     if (query.options.prepare !== false) keepParameters(query)
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
@@ -188,7 +130,7 @@ export class StatementQueue {
     }
     job.settled = true
     try {
-      if (!job.told) this.#map(job, value)
+      if (!job.told) mapValue(job, value, this.#parts.arrays)
       if (job.options.alone === true && this.#parts.reader.transactionStatus !== 'idle') throw leftOpen()
     } catch (error) {
       this.#tell(job, error)
@@ -257,64 +199,6 @@ export class StatementQueue {
     this.#codec = codec
     this.#parts.library.transform.undefined = codec.transform.undefined
     this.#parts.library.transform.column.to = codec.transform.column.to
-  }
-
-  #map(job: Job, value: unknown): void {
-    if (job.query.onlyDescribe === true || !Array.isArray(value)) return
-    const { arrays } = this.#parts
-    const shape = shapeOf(job.query)
-    const results = isResult(value) ? [value] : value.filter(isResult)
-    // With a forEach the rows were mapped one by one, and the result has none.
-    for (const result of results) mapResult(result, shape, job.codec, arrays)
-  }
-
-  #mapChunks(job: Job): void {
-    const { query, codec } = job
-    const { arrays } = this.#parts
-    const { cursorFn, forEachFn } = query
-    // The library writes on the error it is given, which may be frozen: it gets one of its own.
-    const thrown = (error: unknown): never => {
-      job.thrown = { error }
-      throw new Error('The callback of a query failed')
-    }
-    // Going on would make the library write to a socket that is gone.
-    const alive = <T>(go: () => T): T | Promise<never> =>
-      this.#owner.lost === undefined ? go() : new Promise(() => {})
-    if (cursorFn !== undefined) {
-      query.cursorFn = (chunk) => {
-        let taken: unknown
-        try {
-          mapResult(chunk, shapeOf(query), codec, arrays, query.statement?.columns)
-          taken = cursorFn(chunk)
-        } catch (error) {
-          return thrown(error)
-        }
-        if (!(taken instanceof Promise)) return taken
-        job.suspended = true
-        const resumed = taken
-          .finally(() => {
-            job.suspended = false
-          })
-          .then(
-            (answer: unknown) => alive(() => answer),
-            (error: unknown) => alive(() => thrown(error)),
-          )
-        resumed.catch(() => {})
-        job.taken = resumed
-        return resumed
-      }
-    }
-    if (forEachFn !== undefined) {
-      let map: ReturnType<typeof rowMapper> | null = null
-      query.forEachFn = (row, result) => {
-        try {
-          if (map === null) map = rowMapper(query.statement?.columns ?? [], shapeOf(query), codec, arrays)
-          return forEachFn(map === undefined ? row : map(row), result)
-        } catch (error) {
-          return thrown(error)
-        }
-      }
-    }
   }
 
   // --- limits and cancelling ---
@@ -399,32 +283,12 @@ export class StatementQueue {
   }
 }
 
-function shapeOf(query: LibraryQuery): Shape {
-  return query.isRaw === true ? 'buffers' : query.isRaw === 'values' ? 'values' : 'objects'
-}
-
 export function isStream(value: unknown): value is Duplex {
   return typeof value === 'object' && value !== null && 'once' in value && typeof value.once === 'function'
 }
 
 function isReadable(stream: Duplex): boolean {
   return typeof stream.read === 'function'
-}
-
-/**
- * A plan that went stale makes the library try once more, with the parameters as it has written them the first time:
- * `true` would become `'f'`. Without them it takes the query's own again.
- */
-function keepParameters(query: LibraryQuery): void {
-  let retried: unknown
-  Object.defineProperty(query, 'retried', {
-    configurable: true,
-    get: () => retried,
-    set: (error: unknown) => {
-      retried = error
-      query.parameters = undefined
-    },
-  })
 }
 
 function outOfStep(): ConnectionLostError {

@@ -1,0 +1,149 @@
+// One statement on its way through a connection, and what its values go through: the codec of whoever sent it.
+
+import type { Duplex } from 'node:stream'
+import type { Deadline, ErrorSite, ExecuteOptions } from '@moorings/core'
+import type { ArrayTypes } from './array-types.js'
+import { type Codec, mapResult, rowMapper, type Shape } from './codec.js'
+import { isResult, type LibraryQuery } from './library.js'
+
+export interface RunOptions extends ExecuteOptions {
+  readonly site?: ErrorSite
+  /** Refuse what leaves a transaction open: the connection goes back to the pool after this statement. */
+  readonly alone?: boolean
+  /** Called with the error the caller gets, before the caller gets it. */
+  readonly failed?: (error: unknown) => void
+  /** Called once, when the server is done with the statement, whatever became of it. */
+  readonly done?: () => void
+}
+
+export interface Job {
+  readonly query: LibraryQuery
+  readonly codec: Codec
+  readonly options: RunOptions
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+  /** The caller has its answer. */
+  told: boolean
+  /** It was given to the library. */
+  started: boolean
+  /** The library has settled it. */
+  settled: boolean
+  /** The caller was told before the server was done with it. */
+  interrupted: boolean
+  /** A CancelRequest for it is on its way. */
+  cancelling: boolean
+  /** What the application's own code (a callback, a parser) threw: it comes out as it is. */
+  thrown: { readonly error: unknown } | undefined
+  /** A cursor's chunk that the application is still busy with. */
+  taken: Promise<unknown> | undefined
+  /** A cursor waits for its consumer. */
+  suspended: boolean
+  /** The data of a COPY. */
+  stream: Duplex | undefined
+  readyBefore: number
+  deadline: Deadline | undefined
+  aborted: (() => void) | undefined
+}
+
+export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): Job {
+  return {
+    query,
+    codec,
+    options,
+    resolve: query.resolve,
+    reject: query.reject,
+    told: false,
+    started: false,
+    settled: false,
+    interrupted: false,
+    cancelling: false,
+    thrown: undefined,
+    taken: undefined,
+    suspended: false,
+    stream: undefined,
+    readyBefore: 0,
+    deadline: undefined,
+    aborted: undefined,
+  }
+}
+
+/** Maps what a query resolves with. */
+export function mapValue(job: Job, value: unknown, arrays: ArrayTypes): void {
+  if (job.query.onlyDescribe === true || !Array.isArray(value)) return
+  const shape = shapeOf(job.query)
+  const results = isResult(value) ? [value] : value.filter(isResult)
+  // With a forEach the rows were mapped one by one, and the result has none.
+  for (const result of results) mapResult(result, shape, job.codec, arrays)
+}
+
+/**
+ * Has what reaches the application's callbacks mapped first, and keeps what they throw.
+ *
+ * @param lost whether the connection is gone: then the library must not go on
+ */
+export function mapChunks(job: Job, arrays: ArrayTypes, lost: () => boolean): void {
+  const { query, codec } = job
+  const { cursorFn, forEachFn } = query
+  // The library writes on the error it is given, which may be frozen: it gets one of its own.
+  const thrown = (error: unknown): never => {
+    job.thrown = { error }
+    throw new Error('The callback of a query failed')
+  }
+  // Going on would make the library write to a socket that is gone.
+  const alive = <T>(go: () => T): T | Promise<never> => (lost() ? new Promise(() => {}) : go())
+  if (cursorFn !== undefined) {
+    query.cursorFn = (chunk) => {
+      let taken: unknown
+      try {
+        mapResult(chunk, shapeOf(query), codec, arrays, query.statement?.columns)
+        taken = cursorFn(chunk)
+      } catch (error) {
+        return thrown(error)
+      }
+      if (!(taken instanceof Promise)) return taken
+      job.suspended = true
+      const resumed = taken
+        .finally(() => {
+          job.suspended = false
+        })
+        .then(
+          (answer: unknown) => alive(() => answer),
+          (error: unknown) => alive(() => thrown(error)),
+        )
+      resumed.catch(() => {})
+      job.taken = resumed
+      return resumed
+    }
+  }
+  if (forEachFn !== undefined) {
+    let map: ReturnType<typeof rowMapper> | null = null
+    query.forEachFn = (row, result) => {
+      try {
+        if (map === null) map = rowMapper(query.statement?.columns ?? [], shapeOf(query), codec, arrays)
+        return forEachFn(map === undefined ? row : map(row), result)
+      } catch (error) {
+        return thrown(error)
+      }
+    }
+  }
+}
+
+/**
+ * A plan that went stale makes the library try once more, with the parameters as it has written them the first time:
+ * `true` would become `'f'`. Without them it takes the query's own again.
+ */
+export function keepParameters(query: LibraryQuery): void {
+  let retried: unknown
+  Object.defineProperty(query, 'retried', {
+    configurable: true,
+    get: () => retried,
+    set: (error: unknown) => {
+      retried = error
+      query.parameters = undefined
+    },
+  })
+}
+
+function shapeOf(query: LibraryQuery): Shape {
+  return query.isRaw === true ? 'buffers' : query.isRaw === 'values' ? 'values' : 'objects'
+}
