@@ -9,6 +9,8 @@ export interface Operation {
   readonly name: string
   /** It rejects, on the stock dialect at least. Said beforehand, so that a slip in `run` is not taken for the behaviour. */
   readonly throws?: true
+  /** The first server that can do it, by `server_version_num`. */
+  readonly since?: number
   /** What it resolves or rejects with is compared. It finds the seeded tables and may leave anything behind in them. */
   run(context: Context): Promise<unknown>
 }

@@ -61,6 +61,8 @@ async function meets(fault: () => Promise<void>): Promise<void> {
     return 'never back'
   })
   note('back', await Promise.all(back))
+  // What was cancelled on the way may still wait for the server's word.
+  for (let tries = 0; tries < 100 && dbs.some((db) => db.pool.stats().leased > 0); tries++) await pause(50)
   note(
     'leased',
     dbs.map((db) => db.pool.stats().leased),

@@ -204,6 +204,7 @@ export const mergeOperations = about('merge', [
   },
   {
     name: 'returning says which action each row saw',
+    since: 170_000,
     run: ({ db }) =>
       db
         .mergeInto('account as a')
