@@ -177,3 +177,11 @@ describe('a statement in a transaction', () => {
     expect([...(await sql`select 1 as one`)]).toEqual([{ one: 1 }])
   })
 })
+
+describe('an error of raw SQL', () => {
+  it('leads to where the query was written', async () => {
+    const { sql } = open()
+    const error: unknown = await sql`selec 1`.catch((thrown: unknown) => thrown)
+    expect(error instanceof Error && error.stack).toContain('borrowed-faults.test')
+  })
+})

@@ -50,3 +50,9 @@ describe('types of the Drizzle factory', () => {
     expect(() => drizzle({ connection: { host: 'localhost', max: 3 } })).toThrow('resilience.pool.max')
   })
 })
+
+describe('what Drizzle would ignore and was meant for us', () => {
+  it.each([{ resilence: {} }, { pool: { max: 3 } }, { max: 20 }])('%j is refused', (config: object) => {
+    expect(() => drizzle(url, config)).toThrow('Invalid options')
+  })
+})

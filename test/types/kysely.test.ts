@@ -33,3 +33,11 @@ describe('types of the Kysely dialect', () => {
     expect(() => new ResilientPostgresDialect({})).toThrow('connection')
   })
 })
+
+describe('a URL where the configuration belongs', () => {
+  it('is refused without showing its password', () => {
+    const make = () => Reflect.construct(ResilientPostgresDialect, ['postgres://me:hunter2@localhost/shop'])
+    expect(make).toThrow('{ connection: url, resilience }')
+    expect(make).not.toThrow('hunter2')
+  })
+})

@@ -2,13 +2,13 @@
 // `code` is the SQLSTATE where the server gave one, and `cause` is the driver's own error.
 
 /** The group an error belongs to: what a caller would switch on to decide whom to tell. */
-export type ErrorKind = 'acquire' | 'connection' | 'statement' | 'transaction' | 'session' | 'constraint' | 'config'
+export type ErrorKind = 'acquire' | 'connection' | 'statement' | 'transaction' | 'constraint' | 'config'
 
 /**
  * What may be done about an error.
  *
- * - `transaction`: run the whole transaction again (deadlock, serialization failure, connection lost before COMMIT)
- * - `reconnect`: the connection is gone; a new one may work
+ * - `transaction`: run the whole transaction again (deadlock, serialization failure, stale plan, server turned read-only)
+ * - `reconnect`: the connection is gone, and the transaction on it with it; on a new one the work may succeed
  * - `never`: the same call fails again
  * - `unknown`: whether the work was done cannot be told from here
  */
@@ -46,7 +46,7 @@ function lineageOf(value: unknown): readonly string[] | undefined {
  */
 export class MooringsError extends Error {
   readonly kind: ErrorKind
-  /** SQLSTATE of the server's error, or the system's code of a socket error (`ECONNREFUSED`). */
+  /** SQLSTATE of the server's error, a socket's code (`ECONNREFUSED`), or the driver's own (`UNDEFINED_VALUE`). */
   readonly code: string | undefined
   readonly retry: RetryAdvice
 
@@ -100,9 +100,9 @@ function describeCause(cause: unknown): { name: string; code?: string } | undefi
 /**
  * Appends the frames of whoever waited: an error that was made when a packet came in knows nothing of them.
  *
- * @param caller an error made where the application waits
+ * @param caller an error made where the application waits, or what has its stack
  */
-export function addCallerFrames(error: unknown, caller: Error): void {
+export function addCallerFrames(error: unknown, caller: { readonly stack?: string | undefined }): void {
   if (!isMooringsError(error) || typeof error.stack !== 'string') return
   const frames = (caller.stack ?? '').split('\n').filter((line) => line.startsWith('    at '))
   const missing = frames.filter((frame) => error.stack?.includes(frame) === false)
@@ -240,7 +240,7 @@ export class ReadOnlyEndpointError extends MooringsError {
 
 // --- statement ---
 
-/** The server refused a statement for a reason with no class of its own: syntax, privileges, a bad value. */
+/** A statement was refused for a reason with no class of its own: syntax, privileges, a bad or undefined value. */
 export class StatementError extends MooringsError {
   static {
     named(this, 'StatementError')
@@ -250,7 +250,7 @@ export class StatementError extends MooringsError {
   }
 }
 
-/** A statement took longer than its limit, ours or the server's `statement_timeout`. */
+/** A statement took longer than our limit. The server's own `statement_timeout` shows as StatementCancelledError. */
 export class StatementTimeoutError extends StatementError {
   static {
     named(this, 'StatementTimeoutError')
@@ -273,6 +273,7 @@ export class LockTimeoutError extends StatementError {
 
 // --- transaction ---
 
+/** What has happened to a transaction as a whole; the base of those that follow. */
 export class TransactionError extends MooringsError {
   static {
     named(this, 'TransactionError')

@@ -19,6 +19,7 @@ export {
   type Checked,
   checkBy,
   describeGiven,
+  nearestName,
   problemsIn,
   problemsOf,
   strictOptions,

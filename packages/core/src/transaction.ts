@@ -45,6 +45,7 @@ export interface TransactionScope<C extends Connection = Connection> {
   savepoint<T>(body: (scope: TransactionScope<C>) => Promise<T> | T, label?: string): Promise<T>
 }
 
+/** What `pool.transaction()` hands to its body. COMMIT and ROLLBACK are the pool's, unless you began it yourself. */
 export class Transaction<C extends Connection = Connection> implements TransactionScope<C> {
   readonly #pool: Pool<C>
   readonly #lease: Lease<C>

@@ -105,7 +105,8 @@ function splitConfig(config: object = {}): { settings: TransactionSettings; rest
   return { settings, rest: snapshot === undefined ? undefined : { snapshot } }
 }
 
-function isTransactional(value: object): value is Transactional {
+function isTransactional(value: unknown): value is Transactional {
+  if (typeof value !== 'object' || value === null) return false
   if (!('_' in value) || typeof value._ !== 'object' || value._ === null || !('session' in value._)) return false
   const { session } = value._
   return typeof session === 'object' && session !== null && 'client' in session && typeof session.client === 'function'

@@ -1,6 +1,12 @@
 // Kysely's dialect for PostgreSQL on a Moorings pool.
 
-import { InvalidOptionsError, type OptionProblem, type ResilienceOptions, unknownOption } from '@moorings/core'
+import {
+  describeGiven,
+  InvalidOptionsError,
+  type OptionProblem,
+  type ResilienceOptions,
+  unknownOption,
+} from '@moorings/core'
 import { type ConnectionInput, PostgresPool } from '@moorings/postgres'
 import {
   type DatabaseIntrospector,
@@ -108,13 +114,24 @@ interface Parts {
 function checked(config: ResilientPostgresDialectConfig): Parts {
   if (typeof config !== 'object' || config === null) {
     throw new InvalidOptionsError([
-      { path: 'config', given: String(config), allowed: '{ connection, resilience } or { client: pool }' },
+      {
+        path: 'config',
+        given: describeGiven(config, true),
+        allowed: '{ connection: url, resilience } or { client: pool }',
+      },
     ])
   }
   const parts: Parts = config
   const problems: OptionProblem[] = Object.entries(config)
     .filter(([name]) => !known.includes(name))
     .map(([name, value]) => unknownOption('config', name, value, known))
+  if (parts.types !== undefined && typeof parts.types.getTypeParser !== 'function') {
+    problems.push({
+      path: 'types',
+      given: 'something else',
+      allowed: "{ getTypeParser(oid, 'text') }, as pg's `types`",
+    })
+  }
   if (parts.client !== undefined) {
     if (!(parts.client instanceof PostgresPool)) {
       problems.push({

@@ -1,3 +1,4 @@
+export type { ErrorKind, OptionProblem, PoolStats, ResilienceOptions, RetryAdvice } from '@moorings/core'
 export {
   AcquireAbortedError,
   AcquireTimeoutError,

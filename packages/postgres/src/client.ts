@@ -3,6 +3,8 @@
 
 import { readFile } from 'node:fs/promises'
 import {
+  describeGiven,
+  InvalidOptionsError,
   type Lease,
   MooringsError,
   StatementCancelledError,
@@ -15,7 +17,8 @@ import type { PostgresConnection } from './connection.js'
 import { streamRows } from './cursor.js'
 import type { RunOptions } from './job.js'
 import { asLibraryQuery, type LibraryQuery, type LibrarySql, librarySql } from './library.js'
-import type { PostgresPool } from './pool.js'
+import { noteOrigin } from './origins.js'
+import { PostgresPool } from './pool.js'
 import { parseModes } from './words.js'
 
 type Body<T> = (sql: TransactionSql) => T | Promise<T>
@@ -23,7 +26,7 @@ type Body<T> = (sql: TransactionSql) => T | Promise<T>
 /** postgres.js's `sql`, on a pool of ours: `client.pool` is that pool. */
 export interface Client extends Sql {
   readonly pool: PostgresPool
-  /** `sql.begin` with settings as an object. */
+  /** `sql.begin` with settings as an object: BEGIN with them, the body, COMMIT, or ROLLBACK if the body throws. */
   transaction<T>(settings: TransactionSettings, body: Body<T>): Promise<T>
 }
 
@@ -50,8 +53,18 @@ async function cancel(query: LibraryQuery): Promise<void> {
 /**
  * Makes a postgres.js-shaped client on a pool. Each has value mapping of its own: what an ORM changes in
  * `client.options.parsers` reaches no other client of the pool.
+ *
+ * @throws InvalidOptionsError when it is given no pool
+ * @example
+ * const sql = createClient(createPool('postgres://app@localhost/shop'))
+ * const boats = await sql`select * from boats where berth = ${berth}`
  */
 export function createClient(pool: PostgresPool): Client {
+  const given: unknown = pool
+  if (!(given instanceof PostgresPool)) {
+    const allowed = 'a pool from createPool'
+    throw new InvalidOptionsError([{ path: 'pool', given: describeGiven(given, true), allowed }])
+  }
   const { driver, listener, resilience } = pool
   const { library } = driver.parsed
   const options = {
@@ -194,6 +207,7 @@ function speak(template: LibrarySql, carrier: Carrier) {
   }
 
   function sql(strings: TemplateStringsArray, ...args: unknown[]): unknown {
+    if (Array.isArray(strings)) noteOrigin(strings, sql)
     return adopt(template(strings, ...args))
   }
 

@@ -1,6 +1,14 @@
 // A pool of PostgreSQL connections, from a URL or options.
 
-import { Deadlines, Pool, type ResilienceOptions, systemClock } from '@moorings/core'
+import {
+  Deadlines,
+  describeGiven,
+  InvalidOptionsError,
+  Pool,
+  type ResilienceOptions,
+  systemClock,
+  unknownOption,
+} from '@moorings/core'
 import type { Options, PostgresType, Sql } from 'postgres'
 import type { PostgresConnection } from './connection.js'
 import { PostgresDriver } from './driver.js'
@@ -38,17 +46,36 @@ export class PostgresPool extends Pool<PostgresConnection> {
   readonly listener: Listener
 
   constructor(connection: unknown, options: CreatePoolOptions = {}) {
-    const parsed = parsePoolOptions({ ...options, connection })
+    const { resilience: wanted, name } = checkedOptions(options)
+    const parsed = parsePoolOptions({ resilience: wanted, connection })
     const { resilience } = parsed
     const deadlines = new Deadlines(systemClock)
     const driver = new PostgresDriver(parsed.connection, resilience, deadlines)
-    super({ driver, resilience, name: options.name, deadlines })
+    super({ driver, resilience, name, deadlines })
     this.listener = new Listener(driver, deadlines, resilience.pool)
   }
 
   protected override closeOthers(timeoutMs: number): Promise<void> {
     return this.listener.end(timeoutMs)
   }
+}
+
+const optionNames = ['resilience', 'name']
+
+function checkedOptions(options: CreatePoolOptions): CreatePoolOptions {
+  const given: unknown = options
+  if (typeof given !== 'object' || given === null) {
+    const allowed = '{ resilience, name }'
+    throw new InvalidOptionsError([{ path: 'options', given: describeGiven(given, true), allowed }])
+  }
+  const problems = Object.entries(options)
+    .filter(([name]) => !optionNames.includes(name))
+    .map(([name, value]) => unknownOption('options', name, value, optionNames))
+  if (options.name !== undefined && typeof options.name !== 'string') {
+    problems.push({ path: 'options.name', given: describeGiven(options.name), allowed: 'a string' })
+  }
+  if (problems.length > 0) throw new InvalidOptionsError(problems)
+  return options
 }
 
 const poolsOf = new WeakMap<StockClient, PostgresPool>()

@@ -4,6 +4,7 @@
 
 import type { Duplex } from 'node:stream'
 import {
+  addCallerFrames,
   ConnectError,
   ConnectionLostError,
   type Deadlines,
@@ -17,6 +18,7 @@ import type { ArrayTypes } from './array-types.js'
 import type { Codec } from './codec.js'
 import { type Job, jobFor, keepParameters, mapChunks, mapValue, type RunOptions } from './job.js'
 import type { LibraryOptions, LibraryQuery } from './library.js'
+import { originOf } from './origins.js'
 import type { BackendReader } from './wire.js'
 
 /** What the queue needs of its connection. */
@@ -277,7 +279,12 @@ export class StatementQueue {
   #explain(error: unknown, job: Job): unknown {
     if (job.thrown !== undefined) return job.thrown.error
     const lost = this.#owner.lost
-    if (lost === undefined) return this.#owner.classify(error, job.options.site ?? 'statement')
+    if (lost === undefined) {
+      const classified = this.#owner.classify(error, job.options.site ?? 'statement')
+      const origin = originOf(job.query.strings)
+      if (origin !== undefined) addCallerFrames(classified, origin)
+      return classified
+    }
     const Kind = job.options.site === 'connect' ? ConnectError : ConnectionLostError
     return new Kind(lost.message, { code: lost.code, cause: error ?? lost.cause ?? lost })
   }

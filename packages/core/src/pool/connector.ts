@@ -90,6 +90,8 @@ export class Connector<C extends Connection> {
       },
       Math.max(1, Math.ceil(this.#retryAt - clock.now())),
     )
+    // Whoever waits keeps the process alive; refilling an idle pool does not.
+    this.#retryTimer.unref()
   }
 
   /** Gives up on everything under way. */

@@ -3,6 +3,7 @@
 import type { Connection } from '../driver.js'
 import { ConnectionLostError, LeaseReleasedError } from '../errors.js'
 
+/** What `pool.acquire()` gives: the connection is the caller's alone until `release()`. */
 export class Lease<C extends Connection> {
   readonly #connection: C
   #giveBack: (() => void) | undefined
@@ -22,7 +23,7 @@ export class Lease<C extends Connection> {
     if (this.#giveBack === undefined) throw new LeaseReleasedError()
     const { lost } = this.#connection
     if (lost !== undefined) {
-      throw new ConnectionLostError(`This lease's connection is gone: ${lost.message}`, {
+      throw new ConnectionLostError(`The connection is gone: ${lost.message}`, {
         code: lost.code,
         cause: lost.cause ?? lost,
       })

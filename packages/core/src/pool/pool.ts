@@ -38,6 +38,10 @@ const FRESH_MS = 20
 /** A connection that does not live as long was not really made: connecting again at once would be a hot loop. */
 const YOUNG_MS = 100
 
+/**
+ * Lends connections, one caller each. What it may do is in its {@link Resilience} options; a driver's package makes it
+ * (`createPool` of `@moorings/postgres`).
+ */
 export class Pool<C extends Connection = Connection> {
   readonly name: string
   readonly driver: Driver<C>

@@ -1,6 +1,6 @@
 // drizzle-orm/postgres-js's factory, with the same arguments plus `resilience`, on a pool of ours.
 
-import { InvalidOptionsError, type ResilienceOptions } from '@moorings/core'
+import { describeGiven, InvalidOptionsError, nearestName, type ResilienceOptions, unknownOption } from '@moorings/core'
 import {
   type Client,
   type ConnectionInput,
@@ -49,6 +49,7 @@ export function drizzle<TSchema extends Record<string, unknown> = NoSchema>(
     | [config: ResilientDrizzleConfig<TSchema> & ({ connection: ConnectionInput } | { client: ClientInput })]
 ): ResilientDatabase<TSchema> {
   const { source, config } = normalise(params)
+  refuseMisplaced(config)
   const { resilience, ...own } = config
   const db = stock<TSchema, Client>({ ...own, client: clientFor(source, resilience) })
   return withResilience(db)
@@ -69,6 +70,19 @@ function normalise<TSchema extends Record<string, unknown>>(
   if (typeof first !== 'object' || first === null || first instanceof PostgresPool) return { source: first, config }
   const { connection, client, ...rest }: { connection?: unknown; client?: unknown } = first
   return { source: client ?? connection, config: { ...rest, ...config } }
+}
+
+/** Drizzle ignores what it does not know; what was meant for us must not be lost that way. */
+function refuseMisplaced(config: object): void {
+  const problems = Object.entries(config)
+    .filter(([name]) => name !== 'resilience')
+    .flatMap(([name, value]) => {
+      if (name === 'pool' || name === 'statement' || nearestName(name, ['resilience']) !== undefined) {
+        return [unknownOption('config', name, value, ['resilience'])]
+      }
+      return name === 'max' ? [{ path: 'config.max', given: describeGiven(value), allowed: 'resilience.pool.max' }] : []
+    })
+  if (problems.length > 0) throw new InvalidOptionsError(problems)
 }
 
 function clientFor(source: unknown, resilience: ResilienceOptions | undefined): Client {
