@@ -111,7 +111,9 @@ describe.each(orms)('$name', (orm: Orm) => {
     await scene.proxy.restore()
     const others = Array.from({ length: 5 }, () => backendOf(db))
     await within(patience, Promise.all([first, ...others]))
-    expect(db.pool.stats()).toMatchObject({ connecting: 1, leased: 0, waiting: 0 })
+    // Another connect, for a caller whom a returned connection has served meanwhile, may still be on its way.
+    await until(() => db.pool.stats().connecting === 1, { what: 'only the one that hangs to be left' })
+    expect(db.pool.stats()).toMatchObject({ leased: 0, waiting: 0 })
   })
 
   it('P9: a password function that hangs is given up at the deadline of the connect', async () => {
