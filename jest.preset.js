@@ -19,6 +19,7 @@ export default {
   },
   moduleNameMapper: {
     '^@moorings/(core|postgres|drizzle|kysely)$': `${packages}/$1/src/index.ts`,
+    '^@moorings/core/errors$': `${packages}/core/src/errors.ts`,
     '^@moorings/drizzle/postgres-js$': `${packages}/drizzle/src/postgres-js/index.ts`,
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

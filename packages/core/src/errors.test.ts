@@ -2,12 +2,12 @@
 
 import { inspect } from 'node:util'
 import { describe, expect, it, jest } from '@jest/globals'
+import { addCallerFrames } from './caller-frames.js'
 import * as errors from './errors.js'
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
   AuthenticationError,
-  addCallerFrames,
   CommitOutcomeUnknownError,
   ConnectError,
   ConnectionLostError,

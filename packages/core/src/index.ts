@@ -1,4 +1,5 @@
 export { type Backoff, backoffDelay, connectBackoff } from './backoff.js'
+export { addCallerFrames } from './caller-frames.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
 export { type Deadline, Deadlines } from './deadlines.js'
 export type {

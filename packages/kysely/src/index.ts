@@ -1,34 +1,5 @@
-export type { ErrorKind, OptionProblem, PoolStats, ResilienceOptions, RetryAdvice } from '@moorings/core'
-export {
-  AcquireAbortedError,
-  AcquireTimeoutError,
-  AuthenticationError,
-  CheckViolationError,
-  CommitOutcomeUnknownError,
-  ConnectError,
-  ConnectionLostError,
-  ConstraintViolationError,
-  DeadlockError,
-  ExclusionViolationError,
-  ForeignKeyViolationError,
-  InvalidOptionsError,
-  isMooringsError,
-  LeaseReleasedError,
-  LockTimeoutError,
-  MooringsError,
-  NotNullViolationError,
-  PoolClosedError,
-  QueueFullError,
-  ReadOnlyEndpointError,
-  SerializationError,
-  StatementCancelledError,
-  StatementError,
-  StatementTimeoutError,
-  TransactionAbortedError,
-  TransactionEndedError,
-  TransactionError,
-  UniqueViolationError,
-} from '@moorings/core'
+export type { PoolStats, ResilienceOptions } from '@moorings/core'
+export * from '@moorings/core/errors'
 export type { TypeParsers } from './codec.js'
 export {
   type OwnPoolConfig,
