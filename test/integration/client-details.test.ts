@@ -160,6 +160,17 @@ describe('one pool', () => {
   })
 })
 
+describe('a reserved connection', () => {
+  it('does not begin a transaction on another one', async () => {
+    const { sql } = open()
+    const reserved = await sql.reserve()
+    expect(() => reserved.begin(() => {})).toThrow('send BEGIN and COMMIT yourself')
+    await reserved`begin`
+    await reserved`rollback`
+    reserved.release()
+  })
+})
+
 describe('unlisten', () => {
   it('tells the server, while another channel is listened to', async () => {
     const { sql } = open()

@@ -24,8 +24,6 @@ interface Options {
   readonly signal?: AbortSignal
 }
 
-const cancelTimeoutMs = 1_000
-
 export class LeasedConnection implements DatabaseConnection {
   readonly #pool: PostgresPool
   readonly #values: Codec
@@ -70,8 +68,7 @@ export class LeasedConnection implements DatabaseConnection {
       const rows = [...result]
       return { numAffectedRows: changesRows(command) ? BigInt(count ?? 0) : undefined, rows }
     } catch (error) {
-      // Kysely has told the caller already, and would print this as a failure in the background.
-      if (signal?.aborted === true && (this.#killed || wasAborted(error))) return { rows: [] }
+      if (this.#heard(signal, error)) return { rows: [] }
       addCallerFrames(error, new Error())
       throw error
     } finally {
@@ -88,7 +85,7 @@ export class LeasedConnection implements DatabaseConnection {
     try {
       if (this.#lease === undefined) await this.#take(signal)
     } catch (error) {
-      if (signal?.aborted === true && (this.#killed || wasAborted(error))) return
+      if (this.#heard(signal, error)) return
       throw error
     }
     const run = { failed: this.#noteError, signal }
@@ -102,12 +99,17 @@ export class LeasedConnection implements DatabaseConnection {
         yield { rows: [...rows] }
       }
     } catch (error) {
-      if (signal?.aborted === true && (this.#killed || wasAborted(error))) return
+      if (this.#heard(signal, error)) return
       throw error
     }
   }
 
   // --- aborting (Kysely 0.29) ---
+
+  /** Kysely has told the caller of the abort already, and would print this as a failure in the background. */
+  #heard(signal: AbortSignal | undefined, error: unknown): boolean {
+    return signal?.aborted === true && (this.#killed || wasAborted(error))
+  }
 
   /** By a CancelRequest of our own, not through another connection of the pool, which may be exhausted. */
   async cancelQuery(): Promise<void> {
@@ -120,7 +122,7 @@ export class LeasedConnection implements DatabaseConnection {
     // First, so that nobody else is lent it meanwhile; the server would go on until it writes to a socket that is gone.
     this.#killed = true
     connection.destroy(new StatementCancelledError('The session was killed, as its signal asked for'))
-    await connection.cancel(AbortSignal.timeout(cancelTimeoutMs))
+    await connection.cancel(AbortSignal.timeout(this.#pool.resilience.statement.cancelTimeoutMs))
   }
 
   // --- transactions ---

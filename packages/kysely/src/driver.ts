@@ -2,7 +2,7 @@
 // begin and end a transaction, too, so those go through `executeQuery` like any other.
 
 import { InvalidOptionsError, PoolClosedError, TransactionAbortedError } from '@moorings/core'
-import { beginStatement, type PostgresPool } from '@moorings/postgres'
+import { beginStatement, type PostgresPool, quoted } from '@moorings/postgres'
 import { CompiledQuery, type DatabaseConnection, type Driver, type TransactionSettings } from 'kysely'
 import type { Codec } from './codec.js'
 import { LeasedConnection } from './connection.js'
@@ -88,8 +88,4 @@ export class ResilientPostgresDriver implements Driver {
 function leased(connection: DatabaseConnection): LeasedConnection {
   if (connection instanceof LeasedConnection) return connection
   throw new TypeError('A connection of another driver was given to ResilientPostgresDriver')
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

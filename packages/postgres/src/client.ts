@@ -165,7 +165,12 @@ export function createClient(pool: PostgresPool): Client {
       const lease = await pool.acquire()
       const reserved: Carrier = { carry: (query) => onLease(lease, query, {}) }
       return complete(
-        Object.assign(speak(template, reserved), members, { release: () => lease.release() }),
+        Object.assign(speak(template, reserved), members, {
+          // The pool's would run on another connection than the one that was reserved.
+          begin: notOffered('begin', 'on a reserved connection, send BEGIN and COMMIT yourself'),
+          transaction: notOffered('transaction', 'on a reserved connection, send BEGIN and COMMIT yourself'),
+          release: () => lease.release(),
+        }),
         isReservedSql,
       )
     },

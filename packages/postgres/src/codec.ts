@@ -19,6 +19,11 @@ export const noTransform: LibraryTransform = {
   row: { from: undefined },
 }
 
+const noSerializers = {}
+
+/** Commands of our own: text as the server wrote it, and no parameters. */
+export const plain: Codec = { parser: () => undefined, serializers: () => noSerializers, transform: noTransform }
+
 /**
  * The mapping of postgres.js itself: two tables by type oid, which their owner may change in place (Drizzle does), and
  * array types derived from them as the library does when it connects.

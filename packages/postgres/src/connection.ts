@@ -18,34 +18,29 @@ import {
 } from '@moorings/core'
 import { sendCancel } from './cancel.js'
 import { classify } from './classify.js'
-import { type Codec, noTransform } from './codec.js'
+import { type Codec, plain } from './codec.js'
 import { streamRows } from './cursor.js'
 import type { RunOptions } from './job.js'
 import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
-import type { ParsedConnection } from './options.js'
+import { describeEndpoint, type ParsedConnection } from './options.js'
 import { isStream, type QueueParts, StatementQueue } from './statement-queue.js'
 import type { BackendKey } from './wire.js'
-import { beginStatement } from './words.js'
+import { beginStatement, quoted } from './words.js'
 
 /** Everything a connection is made of, once its socket is open. */
 export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send'> {
   readonly id: number
-  readonly epoch: number
   readonly endpoint: Endpoint
   readonly socket: Duplex
   readonly sql: LibrarySql
   readonly parsed: ParsedConnection
 }
 
-/** Commands of ours: no parameters, nothing to map. */
-const plain: Codec = { parser: () => undefined, serializers: () => ({}), transform: noTransform }
-
 /** The pool limits these itself, and destroys a connection that does not answer them. */
 const unlimited: RunOptions = { timeoutMs: 0 }
 
 export class PostgresConnection implements Connection {
   readonly id: number
-  readonly epoch: number
   readonly #parts: ConnectionParts
   readonly #statements: StatementQueue
   #lost: MooringsError | undefined
@@ -53,7 +48,6 @@ export class PostgresConnection implements Connection {
 
   constructor(parts: ConnectionParts) {
     this.id = parts.id
-    this.epoch = parts.epoch
     this.#parts = parts
     const { socket, reader, sql } = parts
     // Any query of an instance carries the handler that sends it through that instance.
@@ -267,14 +261,6 @@ async function endCopy(stream: Duplex): Promise<string> {
   stream.resume()
   await new Promise((resolve) => stream.once('close', resolve))
   return 'COPY'
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
-
-function describeEndpoint(endpoint: Endpoint): string {
-  return endpoint.host.startsWith('/') ? endpoint.host : `${endpoint.host}:${endpoint.port}`
 }
 
 function codeOf(error: Error | undefined): string | undefined {

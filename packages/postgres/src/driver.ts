@@ -15,16 +15,13 @@ import {
 } from '@moorings/core'
 import { ArrayTypes, arrayTypesQuery } from './array-types.js'
 import { classify } from './classify.js'
-import { type Codec, noTransform } from './codec.js'
+import { noTransform, plain } from './codec.js'
 import { PostgresConnection } from './connection.js'
 import { librarySql } from './library.js'
 import type { ParsedConnection, TargetSessionAttrs } from './options.js'
 import { openSocket } from './socket.js'
 import { warn } from './warn.js'
 import { BackendReader } from './wire.js'
-
-/** Text as the server wrote it, in rows of values. */
-const text: Codec = { parser: () => undefined, serializers: () => ({}), transform: noTransform }
 
 export class PostgresDriver implements Driver<PostgresConnection> {
   readonly system = 'postgresql'
@@ -54,7 +51,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   }
 
   async connect(request: ConnectRequest, notified?: NotificationListener): Promise<PostgresConnection> {
-    const { exclude = [], epoch, signal } = request
+    const { exclude = [], signal } = request
     const { targetSessionAttrs, endpoints } = this.parsed
     const candidates = endpoints.filter(({ host, port }) => !exclude.some((e) => e.host === host && e.port === port))
     const rounds = targetSessionAttrs === 'prefer-standby' ? (['standby', undefined] as const) : [targetSessionAttrs]
@@ -67,7 +64,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
         const late = () => limit.abort(new ConnectError(`No connection to ${endpoint.host} within ${share} ms`))
         const deadline = this.#deadlines.add(share, late)
         try {
-          return await this.#connectTo(endpoint, target, epoch, AbortSignal.any([signal, limit.signal]), notified)
+          return await this.#connectTo(endpoint, target, AbortSignal.any([signal, limit.signal]), notified)
         } catch (error) {
           const failure = classify(error, 'connect')
           // Refused credentials, an unknown database, a deadline that has passed: another endpoint would say the same.
@@ -88,7 +85,6 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   async #connectTo(
     endpoint: Endpoint,
     target: TargetSessionAttrs | undefined,
-    epoch: number,
     signal: AbortSignal,
     notified: NotificationListener | undefined,
   ): Promise<PostgresConnection> {
@@ -96,7 +92,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     const password = await this.#password(signal)
     const socket = await openSocket(endpoint, parsed, signal)
     try {
-      return await this.#speak(endpoint, target, epoch, signal, { socket, password }, notified)
+      return await this.#speak(endpoint, target, signal, { socket, password }, notified)
     } catch (error) {
       socket.destroy()
       throw error
@@ -106,7 +102,6 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   async #speak(
     endpoint: Endpoint,
     target: TargetSessionAttrs | undefined,
-    epoch: number,
     signal: AbortSignal,
     { socket, password }: { readonly socket: Duplex; readonly password: string },
     notified: NotificationListener | undefined,
@@ -151,7 +146,6 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     })
     const connection = new PostgresConnection({
       id: ++this.#ids,
-      epoch,
       endpoint,
       socket,
       sql,
@@ -181,9 +175,9 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   async #greet(connection: PostgresConnection, target: TargetSessionAttrs | undefined): Promise<void> {
     const options = { site: 'connect', timeoutMs: 0 } as const
     if (this.arrays.stale) {
-      const { rows } = await connection.execute({ text: arrayTypesQuery }, text, options)
+      const { rows } = await connection.execute({ text: arrayTypesQuery }, plain, options)
       this.arrays.learn(rows)
-    } else await connection.execute({ text: 'select 1' }, text, options)
+    } else await connection.execute({ text: 'select 1' }, plain, options)
 
     if (target === undefined) return
     const { standby, readOnly } = await this.#role(connection)
@@ -207,7 +201,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       return { standby, readOnly: standby || readOnlyDefault === 'on' }
     }
     const question = `select pg_is_in_recovery()::text as standby, current_setting('transaction_read_only') as read_only`
-    const { rows } = await connection.execute({ text: question }, text, { site: 'connect', timeoutMs: 0 })
+    const { rows } = await connection.execute({ text: question }, plain, { site: 'connect', timeoutMs: 0 })
     const [row] = rows
     const standby = row?.standby === 'true'
     return { standby, readOnly: standby || row?.read_only === 'on' }

@@ -12,4 +12,4 @@ export {
   PostgresPool,
   takeOver,
 } from './pool.js'
-export { beginStatement } from './words.js'
+export { beginStatement, quoted } from './words.js'

@@ -9,11 +9,12 @@ import {
   type Deadlines,
   PoolClosedError,
 } from '@moorings/core'
-import { noTransform } from './codec.js'
+import { plain } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import type { PostgresDriver } from './driver.js'
 import { warn } from './warn.js'
 import type { BackendKey } from './wire.js'
+import { quoted } from './words.js'
 
 interface Subscription {
   readonly notify: (payload: string) => void
@@ -25,8 +26,6 @@ export interface Listening {
   readonly state: BackendKey | undefined
   readonly unlisten: () => Promise<void>
 }
-
-const plain = { parser: () => undefined, serializers: () => ({}), transform: noTransform }
 
 export class Listener {
   readonly #driver: PostgresDriver
@@ -182,8 +181,4 @@ function tellListening({ listening }: Subscription): void {
   } catch (error) {
     warn(error)
   }
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

@@ -2,6 +2,11 @@
 
 import { InvalidOptionsError, type TransactionSettings } from '@moorings/core'
 
+/** An identifier, whatever is in it. */
+export function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
 const isolationLevels = ['serializable', 'repeatable read', 'read committed', 'read uncommitted'] as const
 const accessModes = ['read only', 'read write'] as const
 

@@ -131,7 +131,7 @@ export class Pool<C extends Connection = Connection> {
   }
 
   #queue({ signal, timeoutMs }: AcquireOptions): Promise<Lease<C>> {
-    if (this.#state === 'closing' || this.#state === 'closed') throw new PoolClosedError()
+    if (this.closed) throw new PoolClosedError()
     const { acquireTimeoutMs, maxWaiters, max, overflow } = this.resilience.pool
     // Whoever can be given a connection without another caller's help does not count as waiting.
     const atHand = this.#validating.size + this.#roster.idle.length + max + overflow - this.#roster.size
