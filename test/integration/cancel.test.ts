@@ -4,7 +4,7 @@
 import { describe, expect, it, jest } from '@jest/globals'
 import { StatementCancelledError, StatementError, StatementTimeoutError, TransactionAbortedError } from '@moorings/core'
 import { ResilientPostgresDialect } from '@moorings/kysely'
-import { type Client, type Codec, createClient, createPool, noTransform, type PostgresPool } from '@moorings/postgres'
+import { type Client, createClient, createPool, type PostgresPool } from '@moorings/postgres'
 import { Kysely, sql as kyselySql } from 'kysely'
 import { until } from '../support/until.js'
 import { backendOf, nesting, type Orm, orms, type ResilienceOptions, type Schema, transactional } from './orms.js'
@@ -269,7 +269,6 @@ describe.each(nesting)('$name', (orm: Orm) => {
 describe.each(orms)('$name', (orm: Orm) => {
   const timeoutMs = 6
   const rounds = 300
-  const plain: Codec = { parser: () => undefined, serializers: () => ({}), transform: noTransform }
 
   it(`T13: a limit that passes as the answer comes, ${rounds} times: the next statement is never what is cancelled`, async () => {
     const db = scene.open(orm, { ...single, statement: { timeoutMs, cancelTimeoutMs: 20_000 } })
@@ -284,7 +283,7 @@ describe.each(orms)('$name', (orm: Orm) => {
       // Without a limit of its own: whatever ends it was meant for the one before.
       const lease = await db.pool.acquire()
       const text = 'select pg_sleep(0.001), 1'
-      const next = await outcome(lease.connection.execute({ text }, plain, { timeoutMs: 0 }))
+      const next = await outcome(lease.connection.execute({ text }, { timeoutMs: 0 }))
       if ('error' in next) failures.push(next.error)
       lease.release()
     }

@@ -18,6 +18,14 @@ export interface ConnectRequest {
   readonly epoch: number
   /** Endpoints not to be tried. */
   readonly exclude?: readonly Endpoint[]
+  /** Instead of those it was made with: the `beforeConnect` hook's. */
+  readonly credentials?: Credentials | undefined
+}
+
+/** As whom to connect. What is not given stays as it was configured. */
+export interface Credentials {
+  readonly user?: string | undefined
+  readonly password?: string | undefined
 }
 
 /** Where an error came up: the same code can mean something else there. */
@@ -59,6 +67,18 @@ export interface Result<Row = unknown> {
   readonly count: number | undefined
 }
 
+/**
+ * What a borrower can leave behind on a session that the next one would notice.
+ *
+ * - `settings`: SET outside of a transaction, also of the role
+ * - `locks`: advisory locks of the session
+ * - `temporary-tables`
+ * - `listens`: LISTEN
+ * - `cursors`: those declared WITH HOLD
+ * - `other`: what cannot be undone one by one, as a prepared statement of the borrower's own; the connection is replaced
+ */
+export type SessionState = 'settings' | 'locks' | 'temporary-tables' | 'listens' | 'cursors' | 'other'
+
 /** One physical connection to one endpoint. Once lost it is lost for good. */
 export interface Connection {
   readonly id: number
@@ -68,7 +88,20 @@ export interface Connection {
   /** `cancelling`: the caller of the last statement has been told, but the server has not answered yet. */
   readonly activity: 'idle' | 'running' | 'cancelling'
   readonly transactionStatus: TransactionStatus
+  /** Statements it was given so far. */
+  readonly statements: number
+  /**
+   * What was left of the session since `reset` or `keepState`: `dirty` can be undone by `reset`, `spoilt` by nothing.
+   * Read at every return: to be had without asking the server.
+   */
+  readonly sessionState: 'clean' | 'dirty' | 'spoilt'
+  /** Marks what a borrower leaves behind that the driver cannot see by itself: a function that takes a lock, say. */
+  declare(left: SessionState): void
+  /** What is there now is how the session should be: it was set up so. */
+  keepState(): void
 
+  /** Values are mapped as the driver maps them by itself. */
+  execute(statement: Statement, options?: ExecuteOptions): Promise<Result>
   begin(settings?: TransactionSettings): Promise<void>
   /** Tells what the server answered: a failed transaction's COMMIT is answered by ROLLBACK. */
   commit(): Promise<'committed' | 'rolled-back'>
@@ -79,12 +112,15 @@ export interface Connection {
 
   /** A round trip to the server. */
   ping(signal: AbortSignal): Promise<void>
-  /** Fit for the next borrower: waits for a cancel under way, rolls back what is open. */
+  /** Fit for the next borrower: waits for a cancel under way, rolls back what is open, undoes what was left of the session. */
   reset(signal: AbortSignal): Promise<void>
   /** Asks the server, by other means than this connection, to stop what it is doing for it. Never rejects. */
   cancel(signal: AbortSignal): Promise<void>
   /** Rejects what is under way or waits with the reason, and has the server stop it: what it did is to be undone. */
   stop(reason: MooringsError): void
+  /** Whether the process stays alive for it. */
+  ref(): void
+  unref(): void
   /** Says goodbye to the server and closes; destroys when the signal fires. Never rejects. */
   close(signal: AbortSignal): Promise<void>
   /** At once; whatever is in flight rejects with the reason. */

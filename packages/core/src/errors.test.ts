@@ -223,7 +223,7 @@ describe('the cause', () => {
   })
 
   it('has its message in an acquire timeout', () => {
-    const error = new AcquireTimeoutError(30_000, counts, new ConnectError('connect ECONNREFUSED'))
+    const error = new AcquireTimeoutError(30_000, counts, [], new ConnectError('connect ECONNREFUSED'))
     expect(error.message).toContain('10 leased, 0 idle, 1 connecting, 4 waiting; max 10, overflow 5')
     expect(error.message).toContain('the last connect failed: connect ECONNREFUSED')
   })

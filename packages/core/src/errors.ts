@@ -114,23 +114,88 @@ export interface PoolCounts {
   overflow: number
 }
 
-/** No connection within `acquireTimeoutMs`. `pool` holds the counts; `cause` the last failure to connect, if any. */
+/** Somebody who holds a connection. */
+export interface LeaseHolder {
+  /** The connection's. */
+  readonly id: number
+  readonly heldMs: number
+  /** Where it was taken, `file:line:column`; undefined for an ORM's single statement, which takes no note of it. */
+  readonly takenAt: string | undefined
+}
+
+/**
+ * No connection within `acquireTimeoutMs`. `pool` holds the counts, `holders` who has held a connection for longest (the
+ * three first of them), `cause` the last failure to connect, if any.
+ */
 export class AcquireTimeoutError extends MooringsError {
   readonly waitedMs: number
   readonly pool: PoolCounts
+  readonly holders: readonly LeaseHolder[]
   static {
     named(this, 'AcquireTimeoutError')
   }
-  constructor(waitedMs: number, pool: PoolCounts, cause?: unknown) {
+  constructor(waitedMs: number, pool: PoolCounts, holders: readonly LeaseHolder[] = [], cause?: unknown) {
     super(
       'acquire',
-      `No connection within ${Math.round(waitedMs)} ms (${describeCounts(pool)})${
+      `No connection within ${Math.round(waitedMs)} ms (${describeCounts(pool)})${describeHolders(holders)}${
         cause instanceof Error ? `; the last connect failed: ${cause.message}` : ''
       }`,
       { cause, retry: 'reconnect' },
     )
     this.waitedMs = waitedMs
     this.pool = pool
+    this.holders = holders
+  }
+}
+
+function describeHolders(holders: readonly LeaseHolder[]): string {
+  const [longest] = holders
+  if (longest === undefined) return ''
+  const taken = longest.takenAt === undefined ? '' : `, taken at ${longest.takenAt}`
+  return `; the longest held for ${Math.round(longest.heldMs)} ms${taken}`
+}
+
+/**
+ * A caller that holds a connection of this pool waits for another, and all others are held by callers that do the same:
+ * nobody would ever give one back. Usually the root `db` was used inside a transaction.
+ */
+export class SelfDeadlockError extends MooringsError {
+  readonly pool: PoolCounts
+  readonly holders: readonly LeaseHolder[]
+  static {
+    named(this, 'SelfDeadlockError')
+  }
+  constructor(pool: PoolCounts, holders: readonly LeaseHolder[]) {
+    super(
+      'acquire',
+      `This caller holds a connection and waits for another one, while every connection of the pool is held by callers that wait like it (${describeCounts(pool)})${describeHolders(holders)}. Inside a transaction, use the transaction's own handle; or raise resilience.pool.max`,
+    )
+    this.pool = pool
+    this.holders = holders
+  }
+}
+
+/** The pool is suspended (`pool.suspend()`), and has been for longer than callers are to wait for it. */
+export class PoolSuspendedError extends MooringsError {
+  static {
+    named(this, 'PoolSuspendedError')
+  }
+  constructor(suspendedMs: number) {
+    super('acquire', `The pool was suspended ${Math.round(suspendedMs)} ms ago and was not resumed`, {
+      retry: 'reconnect',
+    })
+  }
+}
+
+/** A hook of the application's own threw, rejected, or took too long; `cause` is what it threw. */
+export class HookError extends MooringsError {
+  readonly hook: string
+  static {
+    named(this, 'HookError')
+  }
+  constructor(hook: string, message: string, options: MooringsErrorOptions = {}) {
+    super('acquire', `The ${hook} hook ${message}`, options)
+    this.hook = hook
   }
 }
 

@@ -1,5 +1,5 @@
 // What a pool tells the outside, through node:diagnostics_channel. Nothing is built unless somebody subscribed.
-// Names and payloads are public.
+// Names and payloads are public: this file is their documentation.
 
 import { type Channel, channel } from 'node:diagnostics_channel'
 import type { Endpoint } from './driver.js'
@@ -7,34 +7,127 @@ import type { MooringsError } from './errors.js'
 
 /** Why a connection left the pool. */
 export type CloseReason =
+  /** The server or the network ended it. */
   | 'lost'
+  /** Its borrower, or whoever ran a statement on it, gave it up. */
   | 'destroyed'
+  /** One more than `max` for a burst that is over. */
   | 'overflow'
+  /** Older than `maxLifetimeMs`. */
   | 'lifetime'
+  /** Borrowed `maxUses` times. */
+  | 'uses'
+  /** Idle for `idleTimeoutMs`. */
   | 'idle'
+  /** `invalidate()`. */
   | 'epoch'
+  /** `evict()`. */
+  | 'evicted'
+  /** Given back in a state that could not be mended. */
   | 'unfit'
+  /** It gave no sign of life. */
   | 'invalid'
+  /** A hook wanted it so. */
+  | 'hook'
+  /** Held for too long, and taken back (`reclaimLeaks`). */
+  | 'reclaimed'
+  /** `close()`. */
   | 'closing'
 
-export interface PoolEvents {
-  /** A connection was made. */
-  'moorings:connection:opened': { pool: string; id: number; endpoint: Endpoint; tookMs: number }
-  /** A connection left the pool; `error` says what happened to it if it did not go by our own will. */
-  'moorings:connection:closed': { pool: string; id: number; reason: CloseReason; error: MooringsError | undefined }
-  /** A connection could not be made; the next attempt is `retryInMs` away. */
-  'moorings:connect:failed': { pool: string; error: MooringsError; retryInMs: number }
-  /** ROLLBACK failed: the connection was destroyed, and the caller got the error that had caused the roll-back. */
-  'moorings:rollback:failed': { pool: string; id: number; error: MooringsError }
+export type HookName = 'beforeConnect' | 'afterConnect' | 'beforeAcquire' | 'afterRelease' | 'beforeClose'
+
+/** Which pool it was. Several may bear one name; `poolId` is one pool's alone in this process. */
+export interface PoolIdentity {
+  readonly pool: string
+  readonly poolId: number
 }
 
-const channels = new Map<string, Channel>()
+export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy'
 
-export function publish<Name extends keyof PoolEvents>(name: Name, build: () => PoolEvents[Name]): void {
+/** What each event carries besides the pool's identity. Durations are in milliseconds. */
+export interface EventDetails {
+  // --- the pool ---
+  /** Its first use. */
+  'moorings:pool:started': { min: number; max: number; overflow: number }
+  'moorings:pool:suspended': { refuseAfterMs: number }
+  'moorings:pool:resumed': { suspendedMs: number; waiting: number }
+  'moorings:pool:resized': { min: number; minIdle: number; max: number; overflow: number }
+  /** The number of connections it keeps warm follows the load. */
+  'moorings:pool:scaled': { from: number; to: number; utilisation: number }
+  /** Connections were retired (`invalidate`) or destroyed (`evict`): all, those of an endpoint, or one. */
+  'moorings:pool:invalidated': { how: 'invalidate' | 'evict'; connections: number; endpoint?: string; id?: number }
+  'moorings:pool:closing': { leased: number; waiting: number; timeoutMs: number }
+  'moorings:pool:closed': { tookMs: number; destroyed: number }
+  /** `health()` or the background check came to another verdict than the last one. */
+  'moorings:health:changed': { from: HealthStatus | undefined; to: HealthStatus; reasons: readonly string[] }
+
+  // --- connections ---
+  /** A connection was made. */
+  'moorings:connection:opened': { id: number; endpoint: Endpoint; tookMs: number }
+  /** A connection left the pool; `error` says what happened to it if it did not go by our own will. */
+  'moorings:connection:closed': {
+    id: number
+    endpoint: Endpoint
+    reason: CloseReason
+    ageMs: number
+    uses: number
+    error: MooringsError | undefined
+  }
+  /** A connection was asked for a sign of life: before being lent, or while it rested. */
+  'moorings:connection:checked': {
+    id: number
+    why: 'acquire' | 'keepalive'
+    tookMs: number
+    error: MooringsError | undefined
+  }
+  /** What a borrower had left on it was undone. */
+  'moorings:connection:reset': { id: number; tookMs: number; error: MooringsError | undefined }
+  /** A connection could not be made; the next attempt is `retryInMs` away. */
+  'moorings:connect:failed': { error: MooringsError; retryInMs: number }
+  /** ROLLBACK failed: the connection was destroyed, and the caller got the error that had caused the roll-back. */
+  'moorings:rollback:failed': { id: number; error: MooringsError }
+  /** A hook threw, rejected or took too long. */
+  'moorings:hook:failed': { hook: HookName; id: number | undefined; error: MooringsError }
+
+  // --- callers ---
+  /** A caller was given a connection. */
+  'moorings:lease:taken': { id: number; waitedMs: number }
+  /** It was given back, or its connection was taken away. */
+  'moorings:lease:returned': { id: number; heldMs: number }
+  /** A caller has to wait. */
+  'moorings:acquire:queued': { waiting: number }
+  /** A caller went without: a timeout, a full queue, a signal, a closed or suspended pool, a self-deadlock. */
+  'moorings:acquire:failed': { error: MooringsError; waitedMs: number }
+  /** A lease is held for longer than `leakAfterMs`. `stack` is where it was taken, when that is known. */
+  'moorings:leak:found': { id: number; heldMs: number; stack: string | undefined }
+  /** A lease that was reported as leaked came back after all. */
+  'moorings:leak:returned': { id: number; heldMs: number; stack: string | undefined }
+  /** Its connection was destroyed (`reclaimLeaks`). */
+  'moorings:leak:reclaimed': { id: number; heldMs: number; stack: string | undefined }
+}
+
+export type EventName = keyof EventDetails
+
+/** What is published on each channel. */
+export type PoolEvents = { readonly [Name in EventName]: PoolIdentity & EventDetails[Name] }
+
+const channels = new Map<EventName, Channel>()
+
+function channelOf(name: EventName): Channel {
   let found = channels.get(name)
   if (found === undefined) {
     found = channel(name)
     channels.set(name, found)
   }
-  if (found.hasSubscribers) found.publish(build())
+  return found
+}
+
+/** Calls `build` only if somebody listens. */
+export function publish<Name extends EventName>(
+  name: Name,
+  { pool, poolId }: PoolIdentity,
+  build: () => EventDetails[Name],
+): void {
+  const to = channelOf(name)
+  if (to.hasSubscribers) to.publish({ pool, poolId, ...build() })
 }

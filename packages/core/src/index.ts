@@ -5,17 +5,29 @@ export { type Deadline, Deadlines } from './deadlines.js'
 export type {
   Connection,
   ConnectRequest,
+  Credentials,
   Driver,
   Endpoint,
   ErrorSite,
   ExecuteOptions,
   Result,
+  SessionState,
   Statement,
   TransactionSettings,
   TransactionStatus,
 } from './driver.js'
 export * from './errors.js'
-export type { CloseReason, PoolEvents } from './events.js'
+export type {
+  CloseReason,
+  EventDetails,
+  EventName,
+  HealthStatus,
+  HookName,
+  PoolEvents,
+  PoolIdentity,
+} from './events.js'
+export type { AcquireVerdict, HookContext, HookOptions } from './hooks.js'
+export type { Logger } from './logger.js'
 export {
   type Checked,
   checkBy,
@@ -28,10 +40,12 @@ export {
 } from './option-problems.js'
 export {
   checkResilience,
+  type HealthOptions,
   type PoolOptions,
   type Resilience,
   type ResilienceOptions,
   resolveResilience,
+  type ScalingOptions,
   type StatementOptions,
 } from './options.js'
 export { Lease } from './pool/lease.js'

@@ -41,7 +41,14 @@ export function problemsOf(error: z.ZodError, input: unknown, path: string, sche
   }
   for (const issue of error.issues) {
     const where = issue.path.reduce<string>(pathTo, path)
-    if (issue.code === 'unrecognized_keys') {
+    // A choice between an object and something else: whoever wrote an object wants to hear what is wrong inside it.
+    const inner = issue.code === 'invalid_union' ? issue.errors.find((issues) => issues.some(isInside)) : undefined
+    if (inner !== undefined) {
+      const under = unwrapped(schemaAt(schema, issue.path))
+      const object = under instanceof z.ZodUnion ? under.options.find((option) => option instanceof z.ZodObject) : under
+      const given = valueAt(input, issue.path)
+      for (const problem of problemsOf(new z.ZodError(inner), given, where, asSchema(object))) add(problem)
+    } else if (issue.code === 'unrecognized_keys') {
       const names = namesAt(schema, issue.path)
       for (const key of issue.keys) add(unknownOption(where, key, valueAt(input, [...issue.path, key]), names))
     } else {
@@ -141,14 +148,26 @@ function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
   return value
 }
 
+function isInside({ code, path }: z.core.$ZodIssue): boolean {
+  return path.length > 0 || code === 'unrecognized_keys'
+}
+
+function asSchema(value: unknown): z.ZodType | undefined {
+  return value instanceof z.ZodType ? value : undefined
+}
+
 function namesAt(schema: z.ZodType | undefined, path: readonly PropertyKey[]): string[] {
+  const at = unwrapped(schemaAt(schema, path))
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : []
+}
+
+function schemaAt(schema: z.ZodType | undefined, path: readonly PropertyKey[]): unknown {
   let at: unknown = schema
   for (const key of path) {
     at = unwrapped(at)
     at = at instanceof z.ZodObject ? Reflect.get(at.shape, key) : undefined
   }
-  at = unwrapped(at)
-  return at instanceof z.ZodObject ? Object.keys(at.shape) : []
+  return at
 }
 
 function unwrapped(schema: unknown): unknown {

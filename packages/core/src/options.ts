@@ -3,6 +3,8 @@
 
 import { z } from 'zod'
 import { InvalidOptionsError } from './errors.js'
+import { type HookOptions, hookOptions } from './hooks.js'
+import { type Logger, loggerOption } from './logger.js'
 import { type Checked, checkBy, strictOptions } from './option-problems.js'
 
 /** How many connections the pool keeps, and how long it waits for what. */
@@ -12,6 +14,11 @@ export interface PoolOptions {
    * use, replaced when one is lost. Default 2, or `max` where that is less; must not exceed `max`.
    */
   min?: number | undefined
+  /**
+   * Connections the pool keeps idle beside those that are lent, so that a burst finds some, as far as `max` allows.
+   * Default 0. With `min` it is the larger need that counts.
+   */
+  minIdle?: number | undefined
   /**
    * Connections the pool may have open for steady use. Default 10. With `overflow` it bounds what this process takes of
    * the server's `max_connections`; every process has a pool of its own.
@@ -47,10 +54,20 @@ export interface PoolOptions {
    */
   maxLifetimeMs?: number | undefined
   /**
+   * How often a connection may be lent before it is replaced. Default 0 = any number of times. For servers or
+   * extensions that leak memory into a session.
+   */
+  maxUses?: number | undefined
+  /**
    * By how much of itself `maxLifetimeMs` is shortened at random for each connection, so that those made together do not
    * all end together. From 0 to 1; default 0.1: between 90 and 100 per cent.
    */
   lifetimeJitter?: number | undefined
+  /**
+   * A connection that has rested for so long, in milliseconds, is asked for a sign of life in the background: dead ones
+   * are replaced before anybody needs them, and firewalls see traffic. Default 120 000 (two minutes), 0 = never.
+   */
+  keepaliveMs?: number | undefined
   /**
    * A connection idle for longer than this, in milliseconds, is asked for a sign of life before it is handed out.
    * Default 1 000; 0 asks every time.
@@ -66,6 +83,60 @@ export interface PoolOptions {
    * runs on it rejects. Default 10 000; 0 does not wait.
    */
   closeTimeoutMs?: number | undefined
+  /**
+   * A lease held for longer than this, in milliseconds, is reported once as a leak, with the stack of its taking, and
+   * once more should it come back. Default 300 000 (five minutes), 0 = never. What an ORM takes for a single statement
+   * has no stack: it cannot be forgotten.
+   */
+  leakAfterMs?: number | undefined
+  /**
+   * Whether a leaked lease loses its connection, so that the pool gets its slot back: whatever runs on it is rejected
+   * and undone by the server. Default false.
+   */
+  reclaimLeaks?: boolean | undefined
+  /**
+   * How the number of connections kept warm, at first `min`, follows the load; `false` leaves it at `min`. See
+   * {@link ScalingOptions}.
+   */
+  scaling?: ScalingOptions | false | undefined
+  /**
+   * `lazy` opens nothing before the first use; `eager` begins to fill the pool when it is made. Default `lazy`. To wait
+   * for it, or to hear of a failure, call `start()`.
+   */
+  start?: 'lazy' | 'eager' | undefined
+  /**
+   * SQL run on each new connection before anybody gets it, and again after a borrower's own changes to the session were
+   * undone. Several statements may be separated by semicolons. When it fails, the connection is not used.
+   */
+  onConnect?: string | undefined
+  /**
+   * Whether the process may end while connections lie idle, as a script that does not close its pool should.
+   * Default false.
+   */
+  allowExitOnIdle?: boolean | undefined
+}
+
+/**
+ * The share of connections in use, averaged over `everyMs`, decides how many are kept warm: above `up` their number
+ * grows by `step`, below `down` it shrinks by `step`, once every `everyMs`, within `min` and `max`.
+ */
+export interface ScalingOptions {
+  /** From 0 to 1. Default 0.8. */
+  up?: number | undefined
+  /** From 0 to 1, and below `up`. Default 0.5. */
+  down?: number | undefined
+  /** The part by which it grows or shrinks, at least one connection. Default 0.2. */
+  step?: number | undefined
+  /** In milliseconds. Default 60 000. */
+  everyMs?: number | undefined
+}
+
+/** How `pool.health()` and the background check ask. */
+export interface HealthOptions {
+  /** How often the pool checks itself in the background, in milliseconds. Default 30 000, 0 = never. */
+  everyMs?: number | undefined
+  /** How long the database may take to answer a check, in milliseconds. Default 5 000. */
+  timeoutMs?: number | undefined
 }
 
 /** What holds for every statement. */
@@ -91,14 +162,24 @@ export interface StatementOptions {
 export interface ResilienceOptions {
   pool?: PoolOptions | undefined
   statement?: StatementOptions | undefined
+  health?: HealthOptions | undefined
+  hooks?: HookOptions | undefined
+  /** Where the pool's events are logged, as structured lines: pino, or anything of its shape. Default: nowhere. */
+  logger?: Logger | undefined
 }
 
 type Resolved<Options> = { readonly [Name in keyof Options]-?: NonNullable<Options[Name]> }
 
 /** The same with every default filled in; frozen. */
 export interface Resilience {
-  readonly pool: Resolved<PoolOptions>
+  readonly pool: Resolved<Omit<PoolOptions, 'scaling' | 'onConnect'>> & {
+    readonly scaling: Resolved<ScalingOptions> | false
+    readonly onConnect: string | undefined
+  }
   readonly statement: Resolved<StatementOptions>
+  readonly health: Resolved<HealthOptions>
+  readonly hooks: HookOptions & { readonly timeoutMs: number }
+  readonly logger: Logger | undefined
 }
 
 const longestTimer = 2 ** 31 - 1
@@ -123,8 +204,23 @@ function fraction(otherwise: number) {
   return z.number({ error: allowed }).min(0, { error: allowed }).max(1, { error: allowed }).default(otherwise)
 }
 
+function flag(otherwise: boolean) {
+  return z.boolean({ error: 'true or false' }).default(otherwise)
+}
+
+const scaling = strictOptions({
+  up: fraction(0.8),
+  down: fraction(0.5),
+  step: fraction(0.2),
+  everyMs: milliseconds(1, 60_000),
+} satisfies Record<keyof ScalingOptions, z.ZodType>).refine(({ up, down }) => down < up, {
+  path: ['down'],
+  error: 'a number below `up`',
+})
+
 const pool = strictOptions({
   min: z.int({ error: 'an integer >= 0' }).min(0, { error: 'an integer >= 0' }).optional(),
+  minIdle: count(0, 0),
   max: count(1, 10),
   overflow: count(0, 5),
   acquireTimeoutMs: milliseconds(1, 30_000),
@@ -132,10 +228,18 @@ const pool = strictOptions({
   connectTimeoutMs: milliseconds(1, 10_000),
   idleTimeoutMs: milliseconds(0, 600_000),
   maxLifetimeMs: milliseconds(0, 3_600_000),
+  maxUses: count(0, 0),
   lifetimeJitter: fraction(0.1),
+  keepaliveMs: milliseconds(0, 120_000),
   validateAfterIdleMs: milliseconds(0, 1_000),
   validationTimeoutMs: milliseconds(1, 2_000),
   closeTimeoutMs: milliseconds(0, 10_000),
+  leakAfterMs: milliseconds(0, 300_000),
+  reclaimLeaks: flag(false),
+  scaling: z.union([z.literal(false), scaling], { error: 'false, or { up, down, step, everyMs }' }).prefault({}),
+  start: z.enum(['lazy', 'eager'], { error: "'lazy' or 'eager'" }).default('lazy'),
+  onConnect: z.string({ error: 'SQL' }).optional(),
+  allowExitOnIdle: flag(false),
 } satisfies Record<keyof PoolOptions, z.ZodType>).refine(({ min, max }) => !(min !== undefined && min > max), {
   path: ['min'],
   error: ({ input }) => `an integer >= 0 and <= max (${maxOf(input)})`,
@@ -152,20 +256,35 @@ const statement = strictOptions({
   cancelTimeoutMs: milliseconds(1, 1_000),
 } satisfies Record<keyof StatementOptions, z.ZodType>)
 
+const health = strictOptions({
+  everyMs: milliseconds(0, 30_000),
+  timeoutMs: milliseconds(1, 5_000),
+} satisfies Record<keyof HealthOptions, z.ZodType>)
+
 const resilience = strictOptions({
   pool: pool.prefault({}),
   statement: statement.prefault({}),
+  health: health.prefault({}),
+  hooks: hookOptions.prefault({}),
+  logger: loggerOption,
 } satisfies Record<keyof ResilienceOptions, z.ZodType>)
 
 /** As `resolveResilience`, but tells the problems instead of throwing them, for an error that reports more than these. */
 export function checkResilience(input: unknown, path = 'resilience'): Checked<Resilience> {
   const checked = checkBy(resilience.prefault({}), input, path)
   if (!checked.ok) return checked
-  const { pool, statement } = checked.value
+  const { pool, statement, health, hooks, logger } = checked.value
   const min = pool.min ?? Math.min(defaultMin, pool.max)
+  const { scaling, onConnect } = pool
   return {
     ok: true,
-    value: Object.freeze({ pool: Object.freeze({ ...pool, min }), statement: Object.freeze(statement) }),
+    value: Object.freeze({
+      pool: Object.freeze({ ...pool, min, onConnect, scaling: scaling && Object.freeze(scaling) }),
+      statement: Object.freeze(statement),
+      health: Object.freeze(health),
+      hooks: Object.freeze(hooks),
+      logger,
+    }),
   }
 }
 

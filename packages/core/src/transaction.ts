@@ -136,7 +136,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
       if (failure !== undefined) {
         const error = failure
         connection.destroy(error)
-        publish('moorings:rollback:failed', () => ({ pool: this.#pool.name, id: connection.id, error }))
+        publish('moorings:rollback:failed', this.#pool.identity, () => ({ id: connection.id, error }))
       }
     }
     this.#state = 'rolled-back'

@@ -60,7 +60,8 @@ export class LeasedConnection implements DatabaseConnection {
         rows: result,
         command,
         count,
-      } = await connection.execute<R>(this.#statement(compiledQuery), this.#codec, {
+      } = await connection.execute<R>(this.#statement(compiledQuery), {
+        codec: this.#codec,
         failed: this.#noteError,
         signal: this.#cancellable(signal),
       })

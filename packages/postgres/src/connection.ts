@@ -11,6 +11,7 @@ import {
   type MooringsError,
   ReadOnlyEndpointError,
   type Result,
+  type SessionState,
   type Statement,
   StatementError,
   type TransactionSettings,
@@ -84,6 +85,22 @@ export class PostgresConnection implements Connection {
     return this.#parts.reader.transactionStatus
   }
 
+  get statements(): number {
+    return this.#statements.count
+  }
+
+  get sessionState(): 'clean' | 'dirty' | 'spoilt' {
+    return 'clean'
+  }
+
+  declare(_left: SessionState): void {}
+
+  keepState(): void {}
+
+  ref(): void {}
+
+  unref(): void {}
+
   /** The server's settings as it reported them: `server_version`, `in_hot_standby`, … */
   get parameters(): Readonly<Record<string, string>> {
     return this.#parts.sql.parameters
@@ -130,17 +147,19 @@ export class PostgresConnection implements Connection {
 
   // --- statements of ours ---
 
-  /** @typeParam Row what the caller knows a row to be; it is the statement's text that decides */
+  /**
+   * @param options `codec`: how values are mapped; by default as postgres.js does it
+   * @typeParam Row what the caller knows a row to be; it is the statement's text that decides
+   */
   async execute<Row = Record<string, unknown>>(
     statement: Statement,
-    codec: Codec,
-    options?: RunOptions,
+    options: RunOptions & { readonly codec?: Codec } = {},
   ): Promise<Result<Row>> {
     const { text, values, prepare } = statement
     const query = this.#parts.sql.unsafe(text, values === undefined ? [] : [...values], { prepare: prepare === true })
     // At once: whoever asked has just made sure that this connection is still the one.
     query.handler = () => {}
-    this.run(query, codec, options)
+    this.run(query, options.codec ?? plain, options)
     const value = await query
     if (isStream(value)) return { rows: [], command: await endCopy(value), count: undefined }
     // Several statements in one text: as with pg, the caller sees none of their rows.
@@ -165,7 +184,7 @@ export class PostgresConnection implements Connection {
   }
 
   async #command(text: string, options?: RunOptions): Promise<string | undefined> {
-    const result = await this.execute({ text }, plain, options)
+    const result = await this.execute({ text }, options)
     return result.command
   }
 

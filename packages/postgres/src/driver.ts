@@ -15,7 +15,7 @@ import {
 } from '@moorings/core'
 import { ArrayTypes, arrayTypesQuery } from './array-types.js'
 import { classify } from './classify.js'
-import { noTransform, plain } from './codec.js'
+import { noTransform } from './codec.js'
 import { PostgresConnection } from './connection.js'
 import { librarySql } from './library.js'
 import type { ParsedConnection, TargetSessionAttrs } from './options.js'
@@ -175,9 +175,9 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   async #greet(connection: PostgresConnection, target: TargetSessionAttrs | undefined): Promise<void> {
     const options = { site: 'connect', timeoutMs: 0 } as const
     if (this.arrays.stale) {
-      const { rows } = await connection.execute({ text: arrayTypesQuery }, plain, options)
+      const { rows } = await connection.execute({ text: arrayTypesQuery }, options)
       this.arrays.learn(rows)
-    } else await connection.execute({ text: 'select 1' }, plain, options)
+    } else await connection.execute({ text: 'select 1' }, options)
 
     if (target === undefined) return
     const { standby, readOnly } = await this.#role(connection)
@@ -201,7 +201,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       return { standby, readOnly: standby || readOnlyDefault === 'on' }
     }
     const question = `select pg_is_in_recovery()::text as standby, current_setting('transaction_read_only') as read_only`
-    const { rows } = await connection.execute({ text: question }, plain, { site: 'connect', timeoutMs: 0 })
+    const { rows } = await connection.execute({ text: question }, { site: 'connect', timeoutMs: 0 })
     const [row] = rows
     const standby = row?.standby === 'true'
     return { standby, readOnly: standby || row?.read_only === 'on' }

@@ -9,7 +9,6 @@ import {
   type Deadlines,
   PoolClosedError,
 } from '@moorings/core'
-import { plain } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import type { PostgresDriver } from './driver.js'
 import { warn } from './warn.js'
@@ -82,7 +81,7 @@ export class Listener {
     if (connection === undefined || connection.lost !== undefined || this.#channels.has(channel)) return
     this.#told.delete(channel)
     if (this.#channels.size === 0) await this.#close(connection, this.#limits.closeTimeoutMs)
-    else await connection.execute({ text: `unlisten ${quoted(channel)}` }, plain, this.#limited)
+    else await connection.execute({ text: `unlisten ${quoted(channel)}` }, this.#limited)
   }
 
   /** True if that was the channel's last. */
@@ -96,7 +95,7 @@ export class Listener {
   #tell(connection: PostgresConnection, channel: string): Promise<unknown> {
     let told = this.#told.get(channel)
     if (told === undefined) {
-      told = connection.execute({ text: `listen ${quoted(channel)}` }, plain, this.#limited)
+      told = connection.execute({ text: `listen ${quoted(channel)}` }, this.#limited)
       this.#told.set(channel, told)
       told.catch(() => this.#told.delete(channel))
     }

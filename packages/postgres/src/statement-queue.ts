@@ -47,12 +47,18 @@ export class StatementQueue {
   readonly #parts: QueueParts
   readonly #waiting: Job[] = []
   readonly #whenQuiet: (() => void)[] = []
+  #count = 0
   #current: Job | undefined
   #codec: Codec | undefined
 
   constructor(owner: QueueOwner, parts: QueueParts) {
     this.#owner = owner
     this.#parts = parts
+  }
+
+  /** Statements started so far. */
+  get count(): number {
+    return this.#count
   }
 
   get activity(): 'idle' | 'running' | 'cancelling' {
@@ -87,6 +93,7 @@ export class StatementQueue {
 
   #start(job: Job): void {
     this.#current = job
+    this.#count++
     if (this.#owner.lost !== undefined) this.#tell(job, this.#explain(undefined, job))
     // Also when it was interrupted between its turn and now.
     if (job.told) {

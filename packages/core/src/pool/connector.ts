@@ -6,10 +6,10 @@ import type { Clock, Timer } from '../clock.js'
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, Driver } from '../driver.js'
 import { ConnectError, type MooringsError } from '../errors.js'
-import { publish } from '../events.js'
+import { type PoolIdentity, publish } from '../events.js'
 
 export interface ConnectorOptions<C extends Connection> {
-  readonly pool: string
+  readonly pool: PoolIdentity
   readonly driver: Driver<C>
   readonly timeoutMs: number
   readonly clock: Clock
@@ -117,7 +117,7 @@ export class Connector<C extends Connection> {
     this.#failures = 0
     this.#lastError = undefined
     const { id, endpoint } = connection
-    publish('moorings:connection:opened', () => ({ pool: this.#options.pool, id, endpoint, tookMs }))
+    publish('moorings:connection:opened', this.#options.pool, () => ({ id, endpoint, tookMs }))
     this.#options.arrived(connection, epoch)
   }
 
@@ -127,7 +127,7 @@ export class Connector<C extends Connection> {
     // Attempts that ran side by side and failed together are one failing round, not many.
     if (this.ready) this.#retryAt = now + backoffDelay(connectBackoff, ++this.#failures, random)
     this.#lastError = error
-    publish('moorings:connect:failed', () => ({ pool, error, retryInMs: this.#retryAt - now }))
+    publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now }))
     failed(error)
   }
 }

@@ -13,7 +13,7 @@ import {
   type PoolCounts,
   QueueFullError,
 } from '../errors.js'
-import type { CloseReason } from '../events.js'
+import type { CloseReason, PoolIdentity } from '../events.js'
 import type { Resilience } from '../options.js'
 import { runTransaction, type Transaction } from '../transaction.js'
 import { Connector } from './connector.js'
@@ -23,6 +23,8 @@ import { Reaper } from './reaper.js'
 import { type Entry, Roster } from './roster.js'
 import type { AcquireOptions, PoolSetup, PoolStats } from './setup.js'
 import { Waiters } from './waiters.js'
+
+let pools = 0
 
 type State = 'new' | 'running' | 'closing' | 'closed'
 
@@ -44,6 +46,7 @@ const YOUNG_MS = 100
  */
 export class Pool<C extends Connection = Connection> {
   readonly name: string
+  readonly identity: PoolIdentity
   readonly driver: Driver<C>
   readonly resilience: Resilience
   readonly deadlines: Deadlines
@@ -66,6 +69,7 @@ export class Pool<C extends Connection = Connection> {
 
   constructor(setup: PoolSetup<C>) {
     this.name = setup.name ?? 'default'
+    this.identity = Object.freeze({ pool: this.name, poolId: ++pools })
     this.driver = setup.driver
     this.resilience = setup.resilience
     this.deadlines = setup.deadlines
@@ -73,11 +77,11 @@ export class Pool<C extends Connection = Connection> {
     this.#random = setup.random ?? Math.random
     this.#closeTimeoutMs = setup.resilience.pool.closeTimeoutMs
     this.#waiters = new Waiters(this.deadlines)
-    this.#roster = new Roster(this.name)
+    this.#roster = new Roster(this.identity, this.#clock)
     this.#farewells = new Farewells(this.deadlines)
     this.#reaper = new Reaper(this.deadlines, setup.resilience.pool.idleTimeoutMs, () => this.#reap())
     this.#connector = new Connector({
-      pool: this.name,
+      pool: this.identity,
       driver: setup.driver,
       timeoutMs: setup.resilience.pool.connectTimeoutMs,
       clock: this.#clock,
@@ -138,7 +142,7 @@ export class Pool<C extends Connection = Connection> {
     if (this.#waiters.size - atHand >= maxWaiters) throw new QueueFullError(maxWaiters, this.#counts())
     this.#state = 'running'
     const limitMs = timeoutMs ?? acquireTimeoutMs
-    const timedOut = () => new AcquireTimeoutError(limitMs, this.#counts(), this.#connector.lastError)
+    const timedOut = () => new AcquireTimeoutError(limitMs, this.#counts(), [], this.#connector.lastError)
     const lease = this.#waiters.join(limitMs, timedOut, signal)
     this.#supply()
     return lease
@@ -262,7 +266,7 @@ export class Pool<C extends Connection = Connection> {
     const lifetimeMs = maxLifetimeMs === 0 ? Number.POSITIVE_INFINITY : maxLifetimeMs
     // Connections made together must not die together.
     const expiresAt = now + lifetimeMs * (1 - lifetimeJitter * this.#random())
-    const entry: Entry<C> = { connection, epoch, expiresAt, arrivedAt: now, idleSince: now }
+    const entry: Entry<C> = { connection, epoch, expiresAt, arrivedAt: now, idleSince: now, uses: 0 }
     this.#roster.add(entry)
     connection.onLost((reason, how) => this.#forget(entry, how, reason))
     if (this.#roster.has(entry)) this.#hand(entry)

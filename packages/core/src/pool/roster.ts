@@ -1,8 +1,9 @@
 // Every living connection of a pool, and which of them rest. It keeps the counts; what to do is the pool's to decide.
 
+import type { Clock } from '../clock.js'
 import type { Connection } from '../driver.js'
 import type { MooringsError } from '../errors.js'
-import { type CloseReason, publish } from '../events.js'
+import { type CloseReason, type PoolIdentity, publish } from '../events.js'
 
 /** A connection and what the pool remembers of it. */
 export interface Entry<C> {
@@ -11,10 +12,12 @@ export interface Entry<C> {
   readonly expiresAt: number
   readonly arrivedAt: number
   idleSince: number
+  uses: number
 }
 
 export class Roster<C extends Connection> {
-  readonly #pool: string
+  readonly #pool: PoolIdentity
+  readonly #clock: Clock
   readonly #entries = new Set<Entry<C>>()
   /** Last in, first out: what is not needed grows old at the bottom. */
   readonly #idle: Entry<C>[] = []
@@ -22,8 +25,9 @@ export class Roster<C extends Connection> {
   #closed = 0
   #lost = 0
 
-  constructor(pool: string) {
+  constructor(pool: PoolIdentity, clock: Clock) {
     this.#pool = pool
+    this.#clock = clock
   }
 
   /** Those that live, wherever they are. */
@@ -68,8 +72,9 @@ export class Roster<C extends Connection> {
     if (at >= 0) this.#idle.splice(at, 1)
     this.#closed++
     if (error !== undefined && reason !== 'closing') this.#lost++
-    const { id } = entry.connection
-    publish('moorings:connection:closed', () => ({ pool: this.#pool, id, reason, error }))
+    const { id, endpoint } = entry.connection
+    const ageMs = this.#clock.now() - entry.arrivedAt
+    publish('moorings:connection:closed', this.#pool, () => ({ id, endpoint, reason, ageMs, uses: entry.uses, error }))
     return true
   }
 }

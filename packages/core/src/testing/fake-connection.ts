@@ -1,7 +1,15 @@
 // A connection to nowhere that keeps the contract of `Connection`, transaction status included, and answers as a test
 // tells it to: at once, with an error, when the test says so, or never.
 
-import type { Connection, Endpoint, TransactionSettings, TransactionStatus } from '../driver.js'
+import type {
+  Connection,
+  Endpoint,
+  Result,
+  SessionState,
+  Statement,
+  TransactionSettings,
+  TransactionStatus,
+} from '../driver.js'
 import { ConnectionLostError, type MooringsError, StatementError } from '../errors.js'
 
 export type Operation =
@@ -46,11 +54,14 @@ export class FakeConnection implements Connection {
   ended: 'lost' | 'closed' | 'destroyed' | undefined
   /** Set by a test: a cancel is under way. `reset` waits for it to be over. */
   cancelling = false
+  /** Whether the process stays alive for it. */
+  referenced = true
   readonly #always: Map<Operation, Answer>
   readonly #next = new Map<Operation, Answer[]>()
   readonly #held = new Set<HeldOperation>()
   #savepoints: string[] = []
   #status: TransactionStatus = 'idle'
+  #sessionState: 'clean' | 'dirty' | 'spoilt' = 'clean'
   #lost: MooringsError | undefined
   #onLost: LostListener | undefined
 
@@ -115,6 +126,37 @@ export class FakeConnection implements Connection {
     return this.#status
   }
 
+  get statements(): number {
+    return this.sent.length
+  }
+
+  get sessionState(): 'clean' | 'dirty' | 'spoilt' {
+    return this.#sessionState
+  }
+
+  declare(left: SessionState): void {
+    this.sent.push(`declare ${left}`)
+    if (left === 'other') this.#sessionState = 'spoilt'
+    else if (this.#sessionState === 'clean') this.#sessionState = 'dirty'
+  }
+
+  keepState(): void {
+    this.#sessionState = 'clean'
+  }
+
+  ref(): void {
+    this.referenced = true
+  }
+
+  unref(): void {
+    this.referenced = false
+  }
+
+  async execute({ text }: Statement): Promise<Result> {
+    await this.statement(text)
+    return { rows: [], command: undefined, count: undefined }
+  }
+
   begin(settings?: TransactionSettings): Promise<void> {
     const words = settings?.isolationLevel === undefined ? 'begin' : `begin isolation level ${settings.isolationLevel}`
     return this.#perform('begin', words, () => {
@@ -172,6 +214,7 @@ export class FakeConnection implements Connection {
         this.cancelling = false
         this.#status = 'idle'
         this.#savepoints = []
+        if (this.#sessionState === 'dirty') this.#sessionState = 'clean'
       },
       signal,
     )
