@@ -13,9 +13,12 @@ import {
   ConnectionLostError,
   ConstraintViolationError,
   DeadlockError,
+  HookError,
   InvalidOptionsError,
   isMooringsError,
   MooringsError,
+  PoolSuspendedError,
+  SelfDeadlockError,
   StatementError,
   StatementTimeoutError,
   TransactionError,
@@ -57,6 +60,9 @@ describe('the tree of errors', () => {
 
   it.each<[MooringsError, errors.ErrorKind, errors.RetryAdvice, ErrorClass[], ErrorClass[]]>([
     [new AcquireTimeoutError(5, counts), 'acquire', 'reconnect', [MooringsError], [ConnectError]],
+    [new SelfDeadlockError(counts, []), 'acquire', 'never', [MooringsError], [AcquireTimeoutError, DeadlockError]],
+    [new PoolSuspendedError(5), 'acquire', 'reconnect', [MooringsError], [errors.PoolClosedError]],
+    [new HookError('beforeAcquire', 'threw'), 'acquire', 'never', [MooringsError], [ConnectError]],
     [new AuthenticationError('no'), 'connection', 'never', [ConnectError], [ConnectionLostError]],
     [new ConnectError('no'), 'connection', 'reconnect', [MooringsError], [AuthenticationError]],
     [new StatementTimeoutError('no'), 'statement', 'never', [StatementError], [TransactionError]],
@@ -117,6 +123,19 @@ describe('two copies of the package', () => {
     expect(violation() instanceof copy.UniqueViolationError).toBe(true)
     expect(violation() instanceof copy.CheckViolationError).toBe(false)
     expect(copy.isMooringsError(violation())).toBe(true)
+  })
+
+  it.each([
+    ['AcquireTimeoutError', () => new AcquireTimeoutError(5, counts)],
+    ['SelfDeadlockError', () => new SelfDeadlockError(counts, [])],
+    ['PoolSuspendedError', () => new PoolSuspendedError(5)],
+    ['HookError', () => new HookError('afterRelease', 'threw')],
+  ] as const)('recognise a %s, and take it for no other', async (name, make) => {
+    const copy = await anotherCopy()
+    const ours = make()
+    expect(Object.getPrototypeOf(ours)).not.toBe(copy[name].prototype)
+    const others = ['AcquireTimeoutError', 'SelfDeadlockError', 'PoolSuspendedError', 'HookError'] as const
+    for (const other of others) expect(ours instanceof copy[other]).toBe(other === name)
   })
 })
 

@@ -15,7 +15,16 @@ const schema = strictOptions({
   password: z.string({ error: 'a string' }).optional(),
   ports: z.array(z.number().max(9, { error: 'even, <= 9' }).multipleOf(2, { error: 'even, <= 9' })).optional(),
   inner: strictOptions({ deep: z.union([z.literal(1), z.literal(2)], { error: '1 or 2' }) }).optional(),
+  choice: choice().optional(),
+  passwords: choice().optional(),
 })
+
+/** What an option that can be switched off looks like; its object has a choice in it again. */
+function choice() {
+  const again = z.union([z.literal(false), strictOptions({ depth: z.int({ error: 'an integer' }) })], { error: 'no' })
+  const object = strictOptions({ size: z.int({ error: 'an integer' }).optional(), again: again.optional() })
+  return z.union([z.literal(false), object], { error: 'false, or { size }' })
+}
 
 const problemsOf = (input: unknown) => problemsIn(checkBy(schema, input, 'options'))
 
@@ -44,6 +53,34 @@ describe('checkBy', () => {
 
   it('uses the words of the schema for a union too', () => {
     expect(problemsOf({ inner: { deep: 3 } })[0]).toEqual({ path: 'options.inner.deep', given: '3', allowed: '1 or 2' })
+  })
+
+  it('says of a choice with an object in it what is wrong inside the object, if there is one', () => {
+    expect(problemsOf({ choice: false })).toEqual([])
+    for (const value of [true, null, [], 'on']) {
+      const given = describeGiven(value)
+      expect(problemsOf({ choice: value })).toEqual([{ path: 'options.choice', given, allowed: 'false, or { size }' }])
+    }
+    expect(problemsOf({ choice: { size: 'big', sice: 1 } })).toEqual([
+      { path: 'options.choice.size', given: '"big"', allowed: 'an integer' },
+      { path: 'options.choice.sice', given: 'a number', allowed: 'nothing by this name; did you mean size?' },
+    ])
+    expect(problemsOf({ choice: { sice: 1 } })).toEqual([
+      { path: 'options.choice.sice', given: 'a number', allowed: 'nothing by this name; did you mean size?' },
+    ])
+  })
+
+  it('goes on to a choice inside a choice', () => {
+    expect(problemsOf({ choice: { size: 1, again: { depth: 'deep', dept: 1 } } })).toEqual([
+      { path: 'options.choice.again.depth', given: '"deep"', allowed: 'an integer' },
+      { path: 'options.choice.again.dept', given: 'a number', allowed: 'nothing by this name; did you mean depth?' },
+    ])
+  })
+
+  it('hides what is inside a choice under a secret name as well', () => {
+    expect(problemsOf({ passwords: { size: 'hunter2' } })).toEqual([
+      { path: 'options.passwords.size', given: '(hidden)', allowed: 'an integer' },
+    ])
   })
 })
 

@@ -42,12 +42,13 @@ export function problemsOf(error: z.ZodError, input: unknown, path: string, sche
   for (const issue of error.issues) {
     const where = issue.path.reduce<string>(pathTo, path)
     // A choice between an object and something else: whoever wrote an object wants to hear what is wrong inside it.
-    const inner = issue.code === 'invalid_union' ? issue.errors.find((issues) => issues.some(isInside)) : undefined
+    const inner =
+      issue.code === 'invalid_union'
+        ? issue.errors.find((issues) => issues.some((one) => one.path.length > 0))
+        : undefined
     if (inner !== undefined) {
-      const under = unwrapped(schemaAt(schema, issue.path))
-      const object = under instanceof z.ZodUnion ? under.options.find((option) => option instanceof z.ZodObject) : under
-      const given = valueAt(input, issue.path)
-      for (const problem of problemsOf(new z.ZodError(inner), given, where, asSchema(object))) add(problem)
+      const placed = inner.map((one) => ({ ...one, path: [...issue.path, ...one.path] }))
+      for (const problem of problemsOf(new z.ZodError(placed), input, path, schema)) add(problem)
     } else if (issue.code === 'unrecognized_keys') {
       const names = namesAt(schema, issue.path)
       for (const key of issue.keys) add(unknownOption(where, key, valueAt(input, [...issue.path, key]), names))
@@ -148,14 +149,6 @@ function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
   return value
 }
 
-function isInside({ code, path }: z.core.$ZodIssue): boolean {
-  return path.length > 0 || code === 'unrecognized_keys'
-}
-
-function asSchema(value: unknown): z.ZodType | undefined {
-  return value instanceof z.ZodType ? value : undefined
-}
-
 function namesAt(schema: z.ZodType | undefined, path: readonly PropertyKey[]): string[] {
   const at = unwrapped(schemaAt(schema, path))
   return at instanceof z.ZodObject ? Object.keys(at.shape) : []
@@ -170,6 +163,7 @@ function schemaAt(schema: z.ZodType | undefined, path: readonly PropertyKey[]): 
   return at
 }
 
+/** What an optional or defaulted schema is about; of a choice, the object in it. */
 function unwrapped(schema: unknown): unknown {
   let inner = schema
   while (
@@ -180,5 +174,7 @@ function unwrapped(schema: unknown): unknown {
   ) {
     inner = inner.unwrap()
   }
-  return inner
+  return inner instanceof z.ZodUnion
+    ? inner.options.map(unwrapped).find((option) => option instanceof z.ZodObject)
+    : inner
 }

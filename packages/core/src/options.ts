@@ -2,10 +2,10 @@
 // reported all at once; an option that would do nothing is not accepted.
 
 import { z } from 'zod'
-import { InvalidOptionsError } from './errors.js'
+import { InvalidOptionsError, type OptionProblem } from './errors.js'
 import { type HookOptions, hookOptions } from './hooks.js'
 import { type Logger, loggerOption } from './logger.js'
-import { type Checked, checkBy, strictOptions } from './option-problems.js'
+import { type Checked, checkBy, problemsIn, strictOptions, unknownOption } from './option-problems.js'
 
 /** How many connections the pool keeps, and how long it waits for what. */
 export interface PoolOptions {
@@ -215,7 +215,8 @@ const scaling = strictOptions({
   everyMs: milliseconds(1, 60_000),
 } satisfies Record<keyof ScalingOptions, z.ZodType>).refine(({ up, down }) => down < up, {
   path: ['down'],
-  error: 'a number below `up`',
+  error: ({ input }) => `a number from 0 to 1, and below up (${numberIn(input, 'up')})`,
+  when: ({ value }) => numberIn(value, 'up') !== undefined && numberIn(value, 'down') !== undefined,
 })
 
 const pool = strictOptions({
@@ -238,17 +239,18 @@ const pool = strictOptions({
   reclaimLeaks: flag(false),
   scaling: z.union([z.literal(false), scaling], { error: 'false, or { up, down, step, everyMs }' }).prefault({}),
   start: z.enum(['lazy', 'eager'], { error: "'lazy' or 'eager'" }).default('lazy'),
-  onConnect: z.string({ error: 'SQL' }).optional(),
+  onConnect: z.string({ error: 'SQL' }).regex(/\S/, { error: 'SQL' }).optional(),
   allowExitOnIdle: flag(false),
 } satisfies Record<keyof PoolOptions, z.ZodType>).refine(({ min, max }) => !(min !== undefined && min > max), {
   path: ['min'],
-  error: ({ input }) => `an integer >= 0 and <= max (${maxOf(input)})`,
-  // Also when something else is wrong, since all problems are to be told at once.
-  when: ({ value }) => typeof maxOf(value) === 'number',
+  error: ({ input }) => `an integer >= 0 and <= max (${numberIn(input, 'max')})`,
+  when: ({ value }) => numberIn(value, 'max') !== undefined,
 })
 
-function maxOf(value: unknown): unknown {
-  return typeof value === 'object' && value !== null && 'max' in value ? value.max : undefined
+/** For rules between two options, which are to be told also when something else is wrong: all problems at once. */
+function numberIn(value: unknown, name: string): number | undefined {
+  const found: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
+  return typeof found === 'number' ? found : undefined
 }
 
 const statement = strictOptions({
@@ -297,4 +299,31 @@ export function resolveResilience(input: unknown, path = 'resilience'): Resilien
   const checked = checkResilience(input, path)
   if (checked.ok) return checked.value
   throw new InvalidOptionsError(checked.problems)
+}
+
+const sizeNames = ['min', 'minIdle', 'max', 'overflow'] as const
+
+/** The part of the options that a living pool can change. */
+export type PoolSize = Readonly<Record<(typeof sizeNames)[number], number>>
+
+/**
+ * Checks a change of size against the size of now.
+ *
+ * @throws InvalidOptionsError
+ */
+export function changedSize(now: PoolSize, change: object): PoolSize {
+  const problems = Object.entries(change)
+    .filter(([name]) => !sizeNames.some((known) => known === name))
+    .map(([name, value]) => unknownOption('size', name, value, sizeNames))
+  const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
+  const checked = checkBy(pool.pick({ min: true, minIdle: true, max: true, overflow: true }), { ...now, ...given }, 'size')
+  const { min, minIdle, max, overflow } = checked.ok ? checked.value : now
+  if (min !== undefined && min > max) problems.push(aboveMax('size', min, max))
+  problems.push(...problemsIn(checked))
+  if (problems.length > 0) throw new InvalidOptionsError(problems)
+  return { min: min ?? now.min, minIdle, max, overflow }
+}
+
+function aboveMax(path: string, min: number, max: number): OptionProblem {
+  return { path: `${path}.min`, given: String(min), allowed: `an integer >= 0 and <= max (${max})` }
 }

@@ -45,7 +45,7 @@ describe('when ROLLBACK fails too', () => {
       const attached = Object.getOwnPropertyDescriptor(thrown, 'rollbackError')
       expect(attached).toMatchObject({ enumerable: false, value: { name: expect.stringMatching(/Error$/) } })
       expect(JSON.stringify(thrown)).toBe('{"sku":7}')
-      expect(events).toEqual([{ pool: 'test', id: 1, error: attached?.value }])
+      expect(events).toEqual([{ ...pool.identity, id: 1, error: attached?.value }])
       expect(connection.open).toBe(false)
       expect(counts(pool)).toEqual(empty)
     },

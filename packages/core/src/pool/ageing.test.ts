@@ -34,7 +34,11 @@ describe('maxLifetimeMs', () => {
       await settled()
     })
     expect(driver.connection(1).ended).toBe('closed')
-    expect(events).toEqual([{ pool: 'test', id: 1, reason: 'lifetime', error: undefined }])
+    const { endpoint } = driver.connection(1)
+    const uses = expect.any(Number)
+    expect(events).toEqual([
+      { ...pool.identity, id: 1, endpoint, reason: 'lifetime', ageMs: 5 * hour, uses, error: undefined },
+    ])
     expect(pool.stats()).toMatchObject({ closed: 1, lost: 0 })
   })
 

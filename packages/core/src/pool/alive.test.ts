@@ -24,13 +24,15 @@ describe('a connection lost while idle', () => {
   })
 
   it('is told once, with the reason', async () => {
-    const { driver } = await rested(1, 0)
+    const { pool, driver } = await rested(1, 60_000)
     const reason = new ConnectionLostError('terminating connection', { code: '57P01' })
     const events = await eventsOf('moorings:connection:closed', () => {
       driver.connection(1).lose(reason)
       driver.connection(1).destroy(reason)
     })
-    expect(events).toEqual([{ pool: 'test', id: 1, reason: 'lost', error: reason }])
+    const { endpoint } = driver.connection(1)
+    const uses = expect.any(Number)
+    expect(events).toEqual([{ ...pool.identity, id: 1, endpoint, reason: 'lost', ageMs: 60_000, uses, error: reason }])
   })
 
   it('is nothing the callers see, though all are lost at once', async () => {

@@ -28,7 +28,7 @@ describe('a failed connect', () => {
     const events = await eventsOf('moorings:connect:failed', async () => {
       await ask(pool, 1)
     })
-    expect(events).toEqual([{ pool: 'test', error: driver.connects, retryInMs: 12.5 }])
+    expect(events).toEqual([{ ...pool.identity, error: driver.connects, retryInMs: 12.5 }])
   })
 
   it('that the driver throws as an error of its own is classified', async () => {
