@@ -33,6 +33,7 @@ export {
   checkBy,
   describeGiven,
   nearestName,
+  pathTo,
   problemsIn,
   problemsOf,
   strictOptions,
@@ -51,4 +52,6 @@ export {
 export { Lease } from './pool/lease.js'
 export { Pool } from './pool/pool.js'
 export type { AcquireOptions, PoolSetup, PoolStats } from './pool/setup.js'
+export { type ManagedPool, type PoolFactories, PoolRegistry, type RegistryHealth } from './registry.js'
+export { type Shareable, type SharedRequest, sharedPool } from './shared.js'
 export { Transaction, type TransactionScope, type TransactionState } from './transaction.js'
