@@ -2,10 +2,10 @@
 // reported all at once; an option that would do nothing is not accepted.
 
 import { z } from 'zod'
-import { InvalidOptionsError, type OptionProblem } from './errors.js'
+import { InvalidOptionsError } from './errors.js'
 import { type HookOptions, hookOptions } from './hooks.js'
 import { type Logger, loggerOption } from './logger.js'
-import { type Checked, checkBy, problemsIn, strictOptions, unknownOption } from './option-problems.js'
+import { type Checked, checkBy, strictOptions } from './option-problems.js'
 
 /** How many connections the pool keeps, and how long it waits for what. */
 export interface PoolOptions {
@@ -299,31 +299,4 @@ export function resolveResilience(input: unknown, path = 'resilience'): Resilien
   const checked = checkResilience(input, path)
   if (checked.ok) return checked.value
   throw new InvalidOptionsError(checked.problems)
-}
-
-const sizeNames = ['min', 'minIdle', 'max', 'overflow'] as const
-
-/** The part of the options that a living pool can change. */
-export type PoolSize = Readonly<Record<(typeof sizeNames)[number], number>>
-
-/**
- * Checks a change of size against the size of now.
- *
- * @throws InvalidOptionsError
- */
-export function changedSize(now: PoolSize, change: object): PoolSize {
-  const problems = Object.entries(change)
-    .filter(([name]) => !sizeNames.some((known) => known === name))
-    .map(([name, value]) => unknownOption('size', name, value, sizeNames))
-  const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
-  const checked = checkBy(pool.pick({ min: true, minIdle: true, max: true, overflow: true }), { ...now, ...given }, 'size')
-  const { min, minIdle, max, overflow } = checked.ok ? checked.value : now
-  if (min !== undefined && min > max) problems.push(aboveMax('size', min, max))
-  problems.push(...problemsIn(checked))
-  if (problems.length > 0) throw new InvalidOptionsError(problems)
-  return { min: min ?? now.min, minIdle, max, overflow }
-}
-
-function aboveMax(path: string, min: number, max: number): OptionProblem {
-  return { path: `${path}.min`, given: String(min), allowed: `an integer >= 0 and <= max (${max})` }
 }
