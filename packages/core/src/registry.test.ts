@@ -12,7 +12,8 @@ class FakePool implements ManagedPool {
   readonly name: string
   closed = false
   running = false
-  starts = 0
+  /** What each of its starts was asked for. */
+  readonly starts: unknown[] = []
   closedWithin: number | undefined
   status: HealthStatus = 'healthy'
   /** How its start ends: at once, or when the test says so. */
@@ -25,8 +26,8 @@ class FakePool implements ManagedPool {
     this.name = name
   }
 
-  async start(): Promise<void> {
-    this.starts++
+  async start(options?: object): Promise<void> {
+    this.starts.push(options)
     if (this.closed) throw new PoolClosedError()
     await Promise.race([
       this.outcome,
@@ -181,7 +182,14 @@ describe('start', () => {
     starts.push(pools.start())
     slow.end()
     await Promise.all(starts)
-    expect(['primary', 'replica', 'tenant'].flatMap(made).map((pool) => pool.starts)).toEqual([1, 1, 1])
+    expect(['primary', 'replica', 'tenant'].flatMap(made).map((pool) => pool.starts.length)).toEqual([1, 1, 1])
+  })
+
+  it('tells each pool how long it may take', async () => {
+    const { pools, made } = setup()
+    await pools.start({ timeoutMs: 50, failFast: true })
+    const starts = ['primary', 'replica', 'tenant'].flatMap(made).map((pool) => pool.starts)
+    expect(starts).toEqual(Array(3).fill([{ timeoutMs: 50, failFast: true }]))
   })
 
   it('of what runs already does nothing', async () => {
@@ -189,7 +197,7 @@ describe('start', () => {
     await pools.start()
     failing(pools.get('primary'))
     await pools.start()
-    expect(pools.get('primary').starts).toBe(1)
+    expect(pools.get('primary').starts).toHaveLength(1)
   })
 
   it('closes all of them when one cannot start, before it rejects', async () => {

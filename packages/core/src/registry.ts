@@ -4,11 +4,16 @@ import { ConnectError, InvalidOptionsError, isMooringsError, PoolClosedError } f
 import type { HealthStatus } from './events.js'
 import { describeGiven } from './option-problems.js'
 
+interface StartLimits {
+  readonly timeoutMs?: number | undefined
+  readonly failFast?: boolean | undefined
+}
+
 /** What a registry asks of a pool; `Pool` is one. */
 export interface ManagedPool {
   readonly closed: boolean
-  /** Resolves once it has a connection, rejects when none can be had. */
-  start(): Promise<void>
+  /** Resolves once it has the connections it keeps, rejects when it cannot have them. */
+  start(options?: StartLimits): Promise<void>
   stats(): unknown
   /** Never rejects: what is wrong is in the answer. */
   health(): Promise<{ readonly status: HealthStatus }>
@@ -84,26 +89,28 @@ export class PoolRegistry<Pools extends Record<string, ManagedPool>> {
   }
 
   /**
-   * Starts every pool, and resolves once each has a connection. If one cannot have any, all are closed again before it
-   * rejects, except those that an earlier `start()` has started. Calls at the same time share one start; once all run, it
-   * does nothing; after a failed one, or for a pool that somebody has closed, it makes new pools.
+   * Starts every pool, and resolves once each has its first connections. If one cannot have them, all are closed again
+   * before it rejects, except those that an earlier `start()` has started. Calls at the same time share one start; once
+   * all run, it does nothing; after a failed one, or for a pool that somebody has closed, it makes new pools.
    *
+   * @param options for each pool: `timeoutMs` (default: its own `acquireTimeoutMs`), and `failFast`, whether the first
+   *   failure to connect ends its start, rather than being tried again until the time is over (default false)
    * @throws ConnectError naming the pools that failed; its `cause` is an AggregateError with the error of each, in the
    *   order of their names
    * @throws PoolClosedError after `close()`, also one that comes while it starts
    */
-  start(): Promise<void> {
+  start(options?: StartLimits): Promise<void> {
     if (this.#closed) return Promise.reject(new PoolClosedError('The pools are closed: they cannot be started again'))
-    this.#starting ??= this.#start().finally(() => {
+    this.#starting ??= this.#start(options).finally(() => {
       this.#starting = undefined
     })
     return this.#starting
   }
 
-  async #start(): Promise<void> {
+  async #start(options: StartLimits | undefined): Promise<void> {
     const slots = Object.entries(this.#slots).filter(([, slot]) => !slot.started)
     // All are waited for, so that whoever repairs the configuration hears of everything that is wrong with it.
-    const outcomes = await Promise.allSettled(slots.map(([, slot]) => slot.start()))
+    const outcomes = await Promise.allSettled(slots.map(([, slot]) => slot.start(options)))
     const failed = slots.flatMap(([name], i): Failure[] => {
       const outcome = outcomes[i]
       return outcome?.status === 'rejected' ? [{ name, error: outcome.reason }] : []
@@ -174,9 +181,9 @@ class Slot<P extends ManagedPool> {
     return this.#started && !this.#pool.closed
   }
 
-  async start(): Promise<void> {
+  async start(options: StartLimits | undefined): Promise<void> {
     if (this.#pool.closed) this.#replace()
-    await this.#pool.start()
+    await this.#pool.start(options)
     this.#started = true
   }
 
