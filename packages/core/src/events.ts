@@ -122,6 +122,11 @@ function channelOf(name: EventName): Channel {
   return found
 }
 
+/** For where even asking by `publish` would cost something. */
+export function hears(name: EventName): boolean {
+  return channelOf(name).hasSubscribers
+}
+
 /** Calls `build` only if somebody listens. */
 export function publish<Name extends EventName>(
   name: Name,

@@ -49,9 +49,24 @@ export {
   type ScalingOptions,
   type StatementOptions,
 } from './options.js'
+export { type OptionsFromEnv, optionsFromEnv } from './options-env.js'
+export type { Percentiles } from './pool/histogram.js'
 export { Lease } from './pool/lease.js'
 export { Pool } from './pool/pool.js'
-export type { AcquireOptions, PoolSetup, PoolStats } from './pool/setup.js'
+export type {
+  AcquireOptions,
+  ConnectionSelector,
+  ConnectionStats,
+  EndpointStats,
+  PoolHealth,
+  PoolSetup,
+  PoolSize,
+  PoolState,
+  PoolStats,
+  StartOptions,
+  SuspendOptions,
+} from './pool/setup.js'
+export type { Taking } from './pool/stacks.js'
 export { type ManagedPool, type PoolFactories, PoolRegistry, type RegistryHealth } from './registry.js'
 export { type Shareable, type SharedRequest, sharedPool } from './shared.js'
 export { Transaction, type TransactionScope, type TransactionState } from './transaction.js'

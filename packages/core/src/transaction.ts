@@ -287,29 +287,25 @@ function assertEntered(level: Level): void {
   }
 }
 
-/** BEGIN, body, COMMIT on a lease of its own. What the body throws is what the caller gets, whatever ROLLBACK says. */
+/** BEGIN, body, COMMIT. What the body throws is what the caller gets, whatever ROLLBACK says. */
 export async function runTransaction<C extends Connection, T>(
   pool: Pool<C>,
+  lease: Lease<C>,
   body: (transaction: Transaction<C>) => Promise<T> | T,
   settings?: TransactionSettings,
 ): Promise<T> {
-  const lease = await pool.acquire()
+  const transaction = await Transaction.begin(pool, lease, settings)
+  let result: T
   try {
-    const transaction = await Transaction.begin(pool, lease, settings)
-    let result: T
-    try {
-      result = await body(transaction)
-    } catch (error) {
-      const telling = transaction.telling(error)
-      const failure = await transaction.rollback()
-      if (failure !== undefined) attachRollbackError(telling, failure)
-      throw telling
-    }
-    await transaction.commit()
-    return result
-  } finally {
-    lease.release()
+    result = await body(transaction)
+  } catch (error) {
+    const telling = transaction.telling(error)
+    const failure = await transaction.rollback()
+    if (failure !== undefined) attachRollbackError(telling, failure)
+    throw telling
   }
+  await transaction.commit()
+  return result
 }
 
 /** Not enumerable: an application that logs or compares its own error must not find ours in it. */

@@ -265,7 +265,7 @@ describe('a failure that trying again cannot help', () => {
     const { length } = driver.attempts
     await clock.advance(3_600_000)
     expect(driver.attempts).toHaveLength(length)
-    expect(clock.pending).toBe(0)
+    expect(clock.holding).toBe(0)
   })
 
   it('is tried again for the next caller, and forgotten once it works', async () => {

@@ -2,20 +2,22 @@
 // failing rounds so that a database which is down is not hammered.
 
 import { backoffDelay, connectBackoff } from '../backoff.js'
-import type { Clock, Timer } from '../clock.js'
+import type { Timer } from '../clock.js'
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, Driver } from '../driver.js'
 import { ConnectError, type MooringsError } from '../errors.js'
 import { type PoolIdentity, publish } from '../events.js'
+import type { Resilience } from '../options.js'
+import type { HookCalls } from './hook-calls.js'
 
 export interface ConnectorOptions<C extends Connection> {
   readonly pool: PoolIdentity
+  readonly hooks: HookCalls
   readonly driver: Driver<C>
-  readonly timeoutMs: number
-  readonly clock: Clock
+  readonly options: Resilience['pool']
   readonly deadlines: Deadlines
   readonly random: () => number
-  readonly arrived: (connection: C, epoch: number) => void
+  readonly arrived: (connection: C, epoch: number, tookMs: number) => void
   readonly failed: (error: MooringsError) => void
   /** The back-off is over. */
   readonly retry: () => void
@@ -30,6 +32,8 @@ export class Connector<C extends Connection> {
   #retryAt = 0
   #retryTimer: Timer | undefined
   #lastError: MooringsError | undefined
+  /** Attempts that failed, since the beginning. */
+  failed = 0
 
   constructor(options: ConnectorOptions<C>) {
     this.#options = options
@@ -42,7 +46,7 @@ export class Connector<C extends Connection> {
 
   /** Whether no back-off stands in the way. */
   get ready(): boolean {
-    return this.#failures === 0 || this.#options.clock.now() >= this.#retryAt
+    return this.#failures === 0 || this.#options.deadlines.clock.now() >= this.#retryAt
   }
 
   /** The last failure to connect, forgotten once a connect succeeds. */
@@ -51,7 +55,9 @@ export class Connector<C extends Connection> {
   }
 
   attempt(epoch: number): void {
-    const { driver, timeoutMs, clock, deadlines } = this.#options
+    const { driver, options, deadlines } = this.#options
+    const { clock } = deadlines
+    const timeoutMs = options.connectTimeoutMs
     const abort = new AbortController()
     const startedAt = clock.now()
     this.#attempts.add(abort)
@@ -67,8 +73,7 @@ export class Connector<C extends Connection> {
       abort.abort(error)
       this.#fail(error)
     })
-    const connect = async () => driver.connect({ signal: abort.signal, epoch })
-    connect().then(
+    this.#connect(abort.signal, epoch).then(
       (connection) => {
         if (settle()) this.#succeed(connection, epoch, clock.now() - startedAt)
         else connection.destroy(new ConnectError('The connection came after its deadline'))
@@ -79,10 +84,29 @@ export class Connector<C extends Connection> {
     )
   }
 
+  async #connect(signal: AbortSignal, epoch: number): Promise<C> {
+    const { driver, hooks } = this.#options
+    const credentials = await hooks.credentials()
+    if (signal.aborted) throw signal.reason
+    const connection = await driver.connect({ signal, epoch, credentials })
+    const giveUp = () => connection.destroy(new ConnectError('The connection was not set up before its deadline'))
+    signal.addEventListener('abort', giveUp, { once: true })
+    try {
+      await hooks.setUp(connection)
+    } catch (error) {
+      connection.destroy(driver.classify(error, 'connect'))
+      throw error
+    } finally {
+      signal.removeEventListener('abort', giveUp)
+    }
+    return connection
+  }
+
   /** Calls `retry` when the back-off ends, if one is on. */
   retryLater(): void {
     if (this.#retryTimer !== undefined || this.ready) return
-    const { clock, retry } = this.#options
+    const { deadlines, retry } = this.#options
+    const { clock } = deadlines
     this.#retryTimer = clock.setTimer(
       () => {
         this.#retryTimer = undefined
@@ -106,7 +130,8 @@ export class Connector<C extends Connection> {
 
   /** A connection that was lost as soon as it was made is the same as one that could not be made. */
   lostYoung(error: MooringsError): void {
-    const { clock, random } = this.#options
+    const { deadlines, random } = this.#options
+    const { clock } = deadlines
     this.#failures = Math.max(this.#failures, this.#forgiven)
     if (this.ready) this.#retryAt = clock.now() + backoffDelay(connectBackoff, ++this.#failures, random)
     this.#lastError = error
@@ -118,12 +143,13 @@ export class Connector<C extends Connection> {
     this.#lastError = undefined
     const { id, endpoint } = connection
     publish('moorings:connection:opened', this.#options.pool, () => ({ id, endpoint, tookMs }))
-    this.#options.arrived(connection, epoch)
+    this.#options.arrived(connection, epoch, tookMs)
   }
 
   #fail(error: MooringsError): void {
-    const { clock, random, pool, failed } = this.#options
-    const now = clock.now()
+    const { deadlines, random, pool, failed } = this.#options
+    const now = deadlines.clock.now()
+    this.failed++
     // Attempts that ran side by side and failed together are one failing round, not many.
     if (this.ready) this.#retryAt = now + backoffDelay(connectBackoff, ++this.#failures, random)
     this.#lastError = error

@@ -3,17 +3,21 @@
 import type { Deadlines } from '../deadlines.js'
 import type { Connection } from '../driver.js'
 import { ConnectionLostError, type MooringsError } from '../errors.js'
+import type { CloseReason } from '../events.js'
+import type { HookCalls } from './hook-calls.js'
 
 /** A courtesy to the server, when a statement is still running at the end. */
 const CANCEL_TIMEOUT_MS = 1_000
 
 export class Farewells {
   readonly #deadlines: Deadlines
+  readonly #hooks: HookCalls
   readonly #leaving = new Map<Connection, Promise<void>>()
   readonly #cancelling = new Set<Promise<void>>()
 
-  constructor(deadlines: Deadlines) {
+  constructor(deadlines: Deadlines, hooks: HookCalls) {
     this.#deadlines = deadlines
+    this.#hooks = hooks
   }
 
   /** Those still at it. */
@@ -21,12 +25,18 @@ export class Farewells {
     return this.#leaving.size
   }
 
-  say(connection: Connection, limitMs: number): void {
+  say(connection: Connection, limitMs: number, reason: CloseReason): void {
     const goodbye = this.#deadlines
-      .limit(limitMs, unanswered, (signal) => connection.close(signal))
+      .limit(limitMs, unanswered, (signal) => this.#goodbye(connection, reason, signal))
       .catch(() => connection.destroy(unanswered()))
       .finally(() => this.#leaving.delete(connection))
     this.#leaving.set(connection, goodbye)
+  }
+
+  /** Without a hook the connection is fenced at once: whoever still holds it cannot use it. */
+  async #goodbye(connection: Connection, reason: CloseReason, signal: AbortSignal): Promise<void> {
+    if (this.#hooks.has('beforeClose')) await this.#hooks.beforeClose(connection, reason)
+    await connection.close(signal)
   }
 
   /** Asks the server to stop: it would go on with the statement of a client that is gone. */

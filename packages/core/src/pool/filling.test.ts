@@ -4,6 +4,7 @@ import { describe, expect, it } from '@jest/globals'
 import { settled } from '../testing/fake-clock.js'
 import { refusal } from '../testing/fake-driver.js'
 import { ask, counts, empty, fixture, take, takeOne } from '../testing/fixture.js'
+import { watch } from '../testing/watch.js'
 
 describe('min', () => {
   it('is filled with the first use', async () => {
@@ -15,19 +16,20 @@ describe('min', () => {
     expect(driver.attempts).toHaveLength(3)
   })
 
-  it('is filled by start(), which resolves with the first connection', async () => {
+  it('is filled by start(), which resolves once it is', async () => {
     const { pool, driver } = fixture({ min: 3, max: 5 })
     driver.connects = 'deaf'
-    let started = false
-    void pool.start().then(() => {
-      started = true
-    })
+    const started = watch(pool.start())
     await settled()
     expect(driver.pending).toHaveLength(3)
     driver.attempt(2).succeed()
+    driver.attempt(1).succeed()
     await settled()
-    expect(started).toBe(true)
-    expect(counts(pool)).toEqual({ ...empty, idle: 1, connecting: 2 })
+    expect(started.state).toBe('pending')
+    driver.attempt(3).succeed()
+    await settled()
+    expect(started.state).toBe('resolved')
+    expect(counts(pool)).toEqual({ ...empty, idle: 3 })
   })
 
   it('is filled again when an idle connection is lost', async () => {

@@ -1,16 +1,28 @@
 // The exclusive right to one connection, until released or lost. After that it rejects every use, for ever.
 
-import type { Connection } from '../driver.js'
+import type { Connection, SessionState } from '../driver.js'
 import { ConnectionLostError, LeaseReleasedError } from '../errors.js'
+import type { Entry } from './roster.js'
+import type { Taking } from './stacks.js'
+
+/** Where it goes back to. */
+export interface Home<C extends Connection> {
+  giveBack(lease: Lease<C>, entry: Entry<C>): void
+}
 
 /** What `pool.acquire()` gives: the connection is the caller's alone until `release()`. */
-export class Lease<C extends Connection> {
-  readonly #connection: C
-  #giveBack: (() => void) | undefined
+export class Lease<C extends Connection = Connection> {
+  /** By the pool's monotonic clock, in milliseconds. */
+  readonly takenAt: number
+  /** The stack of its taking, if one was kept: for a report, should it be held for too long. */
+  taking: Taking | undefined
+  readonly #entry: Entry<C>
+  #home: Home<C> | undefined
 
-  constructor(connection: C, giveBack: () => void) {
-    this.#connection = connection
-    this.#giveBack = giveBack
+  constructor(entry: Entry<C>, takenAt: number, home: Home<C>) {
+    this.#entry = entry
+    this.takenAt = takenAt
+    this.#home = home
   }
 
   /**
@@ -20,31 +32,46 @@ export class Lease<C extends Connection> {
    * @throws ConnectionLostError once the connection is gone, with the server's own reason as `code`
    */
   get connection(): C {
-    if (this.#giveBack === undefined) throw new LeaseReleasedError()
-    const { lost } = this.#connection
+    if (this.#home === undefined) throw new LeaseReleasedError()
+    const { connection } = this.#entry
+    const { lost } = connection
     if (lost !== undefined) {
       throw new ConnectionLostError(`The connection is gone: ${lost.message}`, {
         code: lost.code,
         cause: lost.cause ?? lost,
       })
     }
-    return this.#connection
+    return connection
   }
 
   get released(): boolean {
-    return this.#giveBack === undefined
+    return this.#home === undefined
   }
 
   /** Whether its connection is gone. The lease must be released all the same. */
   get lost(): boolean {
-    return this.#connection.lost !== undefined
+    return this.#entry.connection.lost !== undefined
+  }
+
+  /**
+   * Tells what is left on the session that the pool cannot see by itself, so that it is undone at the return: a function
+   * that takes an advisory lock, say. What plain statements do (SET, LISTEN, temporary tables, `pg_advisory_lock`, …) is
+   * seen without that.
+   */
+  declare(left: SessionState): void {
+    this.connection.declare(left)
+  }
+
+  /** The connection is replaced when it comes back, rather than lent again. */
+  invalidate(): void {
+    if (this.#home !== undefined) this.#entry.stale = true
   }
 
   /** Gives the connection back. Harmless the second time. */
   release(): void {
-    const giveBack = this.#giveBack
-    this.#giveBack = undefined
-    giveBack?.()
+    const home = this.#home
+    this.#home = undefined
+    home?.giveBack(this, this.#entry)
   }
 
   [Symbol.dispose](): void {

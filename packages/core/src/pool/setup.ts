@@ -1,9 +1,11 @@
 // What a pool is made of, what may be asked of it, and what it tells.
 
 import type { Deadlines } from '../deadlines.js'
-import type { Connection, Driver } from '../driver.js'
-import type { PoolCounts } from '../errors.js'
+import type { Connection, Driver, Endpoint } from '../driver.js'
+import type { MooringsError, PoolCounts } from '../errors.js'
+import type { CloseReason, HealthStatus } from '../events.js'
 import type { Resilience } from '../options.js'
+import type { Percentiles } from './histogram.js'
 
 export interface AcquireOptions {
   /** Ends the wait with AcquireAbortedError. */
@@ -12,15 +14,116 @@ export interface AcquireOptions {
   readonly timeoutMs?: number | undefined
 }
 
-/** A snapshot; plain numbers. */
+export interface StartOptions {
+  /** Milliseconds; default `resilience.pool.acquireTimeoutMs`. */
+  readonly timeoutMs?: number | undefined
+  /** Whether the first failure to connect is told at once, rather than tried again until the time is over. Default false. */
+  readonly failFast?: boolean | undefined
+}
+
+export interface SuspendOptions {
+  /**
+   * How long callers wait for `resume()`, in milliseconds from now: after that those that wait are rejected with
+   * PoolSuspendedError, and so is everybody who comes. Default 60 000; 0 refuses at once.
+   */
+  readonly refuseAfterMs?: number | undefined
+}
+
+/** Which connections: one by its id, those that lead to an endpoint, or all. */
+export type ConnectionSelector =
+  | { readonly id: number; readonly endpoint?: undefined }
+  | { readonly endpoint: Pick<Endpoint, 'host' | 'port'>; readonly id?: undefined }
+
+/** What `pool.resize()` may change; what is not given stays. */
+export interface PoolSize {
+  readonly min?: number | undefined
+  readonly minIdle?: number | undefined
+  readonly max?: number | undefined
+  readonly overflow?: number | undefined
+}
+
+export type PoolState = 'new' | 'running' | 'suspended' | 'closing' | 'closed'
+
+/** One connection, as it is now. */
+export interface ConnectionStats {
+  readonly id: number
+  /** `host:port`. */
+  readonly endpoint: string
+  readonly state: 'idle' | 'leased' | 'checking' | 'resetting'
+  readonly ageMs: number
+  /** Milliseconds in its present state, or leased and not yet clean again. */
+  readonly forMs: number
+  /** How often it was lent. */
+  readonly uses: number
+}
+
+/** A snapshot: plain numbers and strings, fit for JSON. Totals count from when the pool was made. */
 export interface PoolStats extends PoolCounts {
+  readonly name: string
+  readonly state: PoolState
   readonly epoch: number
-  /** Connections made since the pool began. */
+  readonly min: number
+  readonly minIdle: number
+  /** How many connections it keeps open now, between `min` and `max`; follows the load. */
+  readonly warm: number
+  /** Connections beyond `max`, now. */
+  readonly overflowing: number
+  /** The share of `max` that is lent, now; above 1 while overflow connections are. */
+  readonly utilisation: number
+
+  /** Connections made. */
   readonly created: number
   /** Connections that left it. */
   readonly closed: number
-  /** Those of them that were lost rather than retired. */
+  readonly closedBy: Readonly<Record<CloseReason, number>>
+  /** Those of them that were lost, or destroyed for a fault, rather than retired. */
   readonly lost: number
+  /** Connects that failed. */
+  readonly connectFailures: number
+  readonly lastConnectError:
+    | { readonly name: string; readonly code: string | undefined; readonly message: string }
+    | undefined
+
+  /** Callers that were given a connection. */
+  readonly acquired: number
+  /** Callers that were not: by timeout, by a full queue, by their own signal, by anything else. */
+  readonly timeouts: number
+  readonly refused: number
+  readonly aborted: number
+  readonly failed: number
+
+  /** Leases held past `leakAfterMs`: now, ever reported, ever taken back. */
+  readonly leaks: { readonly now: number; readonly found: number; readonly reclaimed: number }
+
+  /** How long callers waited for a connection, held it, and how long connecting took, in milliseconds. */
+  readonly wait: Percentiles
+  readonly use: Percentiles
+  readonly connect: Percentiles
+
+  readonly connections: readonly ConnectionStats[]
+  /** By `host:port`. */
+  readonly endpoints: Readonly<Record<string, EndpointStats>>
+  /** What the last check said, if there was one. */
+  readonly health: HealthStatus | undefined
+}
+
+export interface EndpointStats {
+  readonly role: 'primary' | 'standby' | undefined
+  readonly connections: number
+  readonly leased: number
+}
+
+/** Whether the pool does its work, why not, and what to do about it. */
+export interface PoolHealth {
+  readonly status: HealthStatus
+  /** What is wrong; empty when healthy. */
+  readonly reasons: readonly string[]
+  /** One for each reason that has one. */
+  readonly recommendations: readonly string[]
+  /** How long the database took to answer, in milliseconds; undefined when it did not. */
+  readonly latencyMs: number | undefined
+  readonly error: MooringsError | undefined
+  readonly stats: PoolStats
 }
 
 export interface PoolSetup<C extends Connection> {

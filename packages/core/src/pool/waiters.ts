@@ -2,65 +2,118 @@
 
 import type { Deadline, Deadlines } from '../deadlines.js'
 import { AcquireAbortedError, type MooringsError } from '../errors.js'
+import type { Lease } from './lease.js'
 
-interface Waiter<L> {
+export interface Waiter<L> {
   readonly resolve: (lease: L) => void
   readonly reject: (error: MooringsError) => void
-  readonly deadline: Deadline
+  readonly joinedAt: number
+  readonly passed: () => void
+  /** The leases its own call chain holds while it waits. */
+  readonly holds: readonly Lease[]
   readonly signal: AbortSignal | undefined
   readonly aborted: () => void
+  /** None while the queue stands still; then `leftMs` is what it had left. */
+  deadline: Deadline | undefined
+  leftMs: number
+}
+
+export interface Wait {
+  readonly limitMs: number
+  readonly timedOut: () => MooringsError
+  readonly holds: readonly Lease[]
+  readonly signal: AbortSignal | undefined
 }
 
 export class Waiters<L> {
   readonly #deadlines: Deadlines
+  readonly #failed: (error: MooringsError, waitedMs: number) => void
   // A Set keeps the order of arrival and forgets any member in constant time.
   readonly #queue = new Set<Waiter<L>>()
+  #paused = false
 
-  constructor(deadlines: Deadlines) {
+  /** @param failed called with the error of each caller that goes without, before the caller hears of it */
+  constructor(deadlines: Deadlines, failed: (error: MooringsError, waitedMs: number) => void) {
     this.#deadlines = deadlines
+    this.#failed = failed
   }
 
   get size(): number {
     return this.#queue.size
   }
 
+  all(): Iterable<Waiter<L>> {
+    return this.#queue
+  }
+
   /** Resolves with what `serve` is given on its turn. */
-  join(timeoutMs: number, timedOut: () => MooringsError, signal?: AbortSignal): Promise<L> {
+  join({ limitMs, timedOut, holds, signal }: Wait): Promise<L> {
     return new Promise((resolve, reject) => {
       const waiter: Waiter<L> = {
         resolve,
         reject,
-        // Read while the waiter still counts: the error shows the pool as it was when the wait ended.
-        deadline: this.#deadlines.add(timeoutMs, () => {
-          const error = timedOut()
-          this.#leave(waiter)
-          reject(error)
-        }),
+        joinedAt: this.#deadlines.clock.now(),
+        // Made while the waiter still counts: the error shows the pool as it was when the wait ended.
+        passed: () => this.reject(waiter, timedOut()),
+        holds,
         signal,
-        aborted: () => {
-          this.#leave(waiter)
-          reject(new AcquireAbortedError(signal?.reason))
-        },
+        aborted: () => this.reject(waiter, new AcquireAbortedError(signal?.reason)),
+        deadline: undefined,
+        leftMs: limitMs,
       }
       this.#queue.add(waiter)
+      if (!this.#paused) this.#wait(waiter)
       signal?.addEventListener('abort', waiter.aborted, { once: true })
     })
   }
 
   /** Serves the first in line, if anybody waits. `take` is called only then. */
-  serve(take: () => L): boolean {
+  serve(take: (waitedMs: number) => L): boolean {
     const waiter = this.#first()
     if (waiter === undefined) return false
     this.#leave(waiter)
-    waiter.resolve(take())
+    waiter.resolve(take(this.#deadlines.clock.now() - waiter.joinedAt))
     return true
   }
 
+  reject(waiter: Waiter<L>, error: MooringsError): void {
+    if (!this.#queue.has(waiter)) return
+    this.#leave(waiter)
+    this.#failed(error, this.#deadlines.clock.now() - waiter.joinedAt)
+    waiter.reject(error)
+  }
+
+  /** False when nobody waits. */
+  rejectFirst(error: MooringsError): boolean {
+    const waiter = this.#first()
+    if (waiter !== undefined) this.reject(waiter, error)
+    return waiter !== undefined
+  }
+
   rejectAll(error: () => MooringsError): void {
-    for (let waiter = this.#first(); waiter !== undefined; waiter = this.#first()) {
-      this.#leave(waiter)
-      waiter.reject(error())
+    for (const waiter of this.#queue) this.reject(waiter, error())
+  }
+
+  /** Nobody's time runs until `resume`. */
+  pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    const now = this.#deadlines.clock.now()
+    for (const waiter of this.#queue) {
+      if (waiter.deadline === undefined) continue
+      waiter.leftMs = Math.max(0, waiter.deadline.at - now)
+      this.#deadlines.delete(waiter.deadline)
+      waiter.deadline = undefined
     }
+  }
+
+  resume(): void {
+    this.#paused = false
+    for (const waiter of this.#queue) this.#wait(waiter)
+  }
+
+  #wait(waiter: Waiter<L>): void {
+    waiter.deadline ??= this.#deadlines.add(waiter.leftMs, waiter.passed)
   }
 
   #first(): Waiter<L> | undefined {
@@ -70,7 +123,7 @@ export class Waiters<L> {
 
   #leave(waiter: Waiter<L>): void {
     this.#queue.delete(waiter)
-    this.#deadlines.delete(waiter.deadline)
+    if (waiter.deadline !== undefined) this.#deadlines.delete(waiter.deadline)
     waiter.signal?.removeEventListener('abort', waiter.aborted)
   }
 }

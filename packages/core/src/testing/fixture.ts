@@ -1,7 +1,7 @@
 // A pool on a fake driver and a fake clock.
 
 import { Deadlines } from '../deadlines.js'
-import { type PoolOptions, resolveResilience } from '../options.js'
+import { type PoolOptions, type ResilienceOptions, resolveResilience } from '../options.js'
 import type { Lease } from '../pool/lease.js'
 import { Pool } from '../pool/pool.js'
 import { FakeClock, settled } from './fake-clock.js'
@@ -19,12 +19,19 @@ export interface Fixture {
   readonly pool: FakePool
 }
 
-/** As a user would set it, but `min` is 0 unless a test is about it. Without jitter in lifetimes: `random` gives 0. */
-export function fixture(options: PoolOptions = {}, random: () => number = () => 0): Fixture {
+/** What a pool does from time to time: only where a test is about it. */
+const quiet = { min: 0, keepaliveMs: 0, leakAfterMs: 0, scaling: false } as const
+
+/** As a user would set it, but quiet, and with a `min` of 0. Without jitter in lifetimes: `random` gives 0. */
+export function fixture(
+  options: PoolOptions = {},
+  random: () => number = () => 0,
+  others: Omit<ResilienceOptions, 'pool'> = {},
+): Fixture {
   const clock = new FakeClock()
   const driver = new FakeDriver()
   const deadlines = new Deadlines(clock)
-  const resilience = resolveResilience({ pool: { min: 0, ...options } })
+  const resilience = resolveResilience({ health: { everyMs: 0 }, ...others, pool: { ...quiet, ...options } })
   return { clock, driver, deadlines, pool: new Pool({ driver, resilience, name: 'test', deadlines, random }) }
 }
 

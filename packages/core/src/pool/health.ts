@@ -1,0 +1,152 @@
+// Whether the pool does its work: a verdict from what a question to the database brought and from what has happened since
+// the last one, with reasons a person can act on.
+
+import { AcquireTimeoutError, AuthenticationError, ConnectError, type MooringsError } from '../errors.js'
+import { type HealthStatus, type PoolIdentity, publish } from '../events.js'
+import type { Resilience } from '../options.js'
+import type { PoolHealth, PoolStats } from './setup.js'
+
+/** Remembers the last verdict, so that a change can be told. */
+export class HealthWatch {
+  readonly #pool: PoolIdentity
+  readonly #options: Resilience
+  #before: Totals = { timeouts: 0, refused: 0, connectFailures: 0 }
+  #status: HealthStatus | undefined
+
+  constructor(pool: PoolIdentity, options: Resilience) {
+    this.#pool = pool
+    this.#options = options
+  }
+
+  /** What the last check said. */
+  get status(): HealthStatus | undefined {
+    return this.#status
+  }
+
+  note(stats: PoolStats, probe: Probe): PoolHealth {
+    const health = judge(stats, probe, this.#before, this.#options)
+    const from = this.#status
+    const { status: to, reasons } = health
+    const { timeouts, refused, connectFailures } = stats
+    this.#before = { timeouts, refused, connectFailures }
+    this.#status = to
+    if (from !== to) publish('moorings:health:changed', this.#pool, () => ({ from, to, reasons }))
+    return health
+  }
+}
+
+/** What came of asking the database; neither when nobody was asked. */
+export interface Probe {
+  readonly latencyMs?: number | undefined
+  readonly error?: MooringsError | undefined
+}
+
+interface Finding {
+  readonly status: HealthStatus
+  readonly reason: string
+  readonly recommendation?: string
+}
+
+type Totals = Pick<PoolStats, 'timeouts' | 'refused' | 'connectFailures'>
+
+/** @param before the totals of the last check */
+export function judge(stats: PoolStats, probe: Probe, before: Totals, options: Resilience): PoolHealth {
+  const findings = [
+    ...ofState(stats),
+    ...ofProbe(probe, options.health.timeoutMs),
+    ...ofCallers(stats, before, options),
+    ...ofConnecting(stats, before, probe),
+  ]
+  const status = findings.some((finding) => finding.status === 'unhealthy')
+    ? 'unhealthy'
+    : findings.length > 0
+      ? 'degraded'
+      : 'healthy'
+  return {
+    status,
+    reasons: findings.map(({ reason }) => reason),
+    recommendations: findings.flatMap(({ recommendation }) => recommendation ?? []),
+    latencyMs: probe.latencyMs,
+    error: probe.error,
+    stats: { ...stats, health: status },
+  }
+}
+
+function* ofState({ state }: PoolStats): Generator<Finding> {
+  if (state === 'closing' || state === 'closed') yield { status: 'unhealthy', reason: 'the pool is closed' }
+  if (state === 'suspended') {
+    yield { status: 'degraded', reason: 'the pool is suspended', recommendation: 'call resume() when the work is done' }
+  }
+}
+
+function* ofProbe({ latencyMs, error }: Probe, timeoutMs: number): Generator<Finding> {
+  if (latencyMs !== undefined && latencyMs > timeoutMs / 2) {
+    yield {
+      status: 'degraded',
+      reason: `the database took ${Math.round(latencyMs)} ms to answer`,
+      recommendation: 'look at the load of the server and of the network between',
+    }
+  }
+  if (error === undefined) return
+  // Every connection is lent: the database may be well.
+  if (error instanceof AcquireTimeoutError && error.cause === undefined) {
+    yield {
+      status: 'degraded',
+      reason: `no connection came free within ${Math.round(error.waitedMs)} ms to ask the database`,
+      recommendation: 'raise resilience.pool.max, or shorten what holds connections',
+    }
+    return
+  }
+  const cause = error instanceof AcquireTimeoutError ? error.cause : error
+  const recommendation =
+    cause instanceof AuthenticationError
+      ? 'check user, password and database of the connection'
+      : cause instanceof ConnectError
+        ? 'check that the server runs and can be reached from here'
+        : 'look at the server: it took the connection but did not answer'
+  yield { status: 'unhealthy', reason: `the database did not answer: ${error.message}`, recommendation }
+}
+
+function* ofCallers(stats: PoolStats, before: Totals, { pool }: Resilience): Generator<Finding> {
+  const { leased, waiting, max, overflow, timeouts, refused, leaks, wait } = stats
+  if (waiting > 0 && leased >= max + overflow) {
+    yield {
+      status: 'degraded',
+      reason: `all ${leased} connections are lent and ${waiting} callers wait`,
+      recommendation: 'raise resilience.pool.max, or shorten what holds connections',
+    }
+  }
+  if (timeouts > before.timeouts) {
+    yield {
+      status: 'degraded',
+      reason: `${timeouts - before.timeouts} callers got no connection in time since the last check`,
+    }
+  }
+  if (refused > before.refused) {
+    yield { status: 'degraded', reason: `${refused - before.refused} callers were refused since the last check` }
+  }
+  if (wait.p95 > pool.acquireTimeoutMs / 2) {
+    yield { status: 'degraded', reason: `of twenty callers one waits ${Math.round(wait.p95)} ms for a connection` }
+  }
+  if (leaks.now > 0) {
+    yield {
+      status: 'degraded',
+      reason: `${leaks.now} leases are held for longer than ${pool.leakAfterMs} ms`,
+      recommendation: 'subscribe to moorings:leak:found, or set a logger: it tells where they were taken',
+    }
+  }
+}
+
+/** What the probe itself has said is not said again. */
+function* ofConnecting(
+  { connectFailures, lastConnectError }: PoolStats,
+  before: Totals,
+  probe: Probe,
+): Generator<Finding> {
+  if (connectFailures <= before.connectFailures || lastConnectError === undefined || probe.error !== undefined) return
+  yield {
+    status: 'degraded',
+    reason: `${connectFailures - before.connectFailures} connects failed since the last check: ${lastConnectError.message}`,
+    recommendation: 'check that the server runs, and that it allows so many connections',
+  }
+}

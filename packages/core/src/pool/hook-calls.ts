@@ -1,0 +1,109 @@
+// Calls the application's hooks: each within its time, its failure told and turned into an error of ours.
+
+import type { Deadlines } from '../deadlines.js'
+import type { Connection, Credentials, Driver } from '../driver.js'
+import { ConnectError, HookError } from '../errors.js'
+import { type CloseReason, type HookName, type PoolIdentity, publish } from '../events.js'
+import type { AcquireVerdict } from '../hooks.js'
+import type { Resilience } from '../options.js'
+
+export class HookCalls {
+  readonly #pool: PoolIdentity
+  readonly #driver: Driver
+  readonly #deadlines: Deadlines
+  readonly #hooks: Resilience['hooks']
+  readonly #onConnect: string | undefined
+
+  constructor(pool: PoolIdentity, driver: Driver, deadlines: Deadlines, { hooks, pool: options }: Resilience) {
+    this.#pool = pool
+    this.#driver = driver
+    this.#deadlines = deadlines
+    this.#hooks = hooks
+    this.#onConnect = options.onConnect
+  }
+
+  has(hook: HookName): boolean {
+    return this.#hooks[hook] !== undefined
+  }
+
+  async credentials(): Promise<Credentials | undefined> {
+    const { beforeConnect } = this.#hooks
+    if (beforeConnect === undefined) return undefined
+    return this.#call('beforeConnect', undefined, (signal) => beforeConnect({ signal })).catch((error: unknown) => {
+      throw connectError(error)
+    })
+  }
+
+  /** Makes a session what its borrowers may expect: a new one, and one that was put back to how it began. */
+  async setUp(connection: Connection): Promise<void> {
+    const { afterConnect } = this.#hooks
+    if (this.#onConnect === undefined && afterConnect === undefined) return
+    if (this.#onConnect !== undefined) await this.#runOnConnect(connection, this.#onConnect)
+    if (afterConnect !== undefined) {
+      await this.#call('afterConnect', connection.id, (signal) => afterConnect({ connection, signal })).catch(
+        (error: unknown) => {
+          throw connectError(error)
+        },
+      )
+    }
+    if (connection.transactionStatus !== 'idle' || connection.activity !== 'idle') {
+      throw new ConnectError('onConnect or the afterConnect hook left a transaction open, or a statement running', {
+        retry: 'never',
+      })
+    }
+    connection.keepState()
+  }
+
+  async #runOnConnect(connection: Connection, text: string): Promise<void> {
+    const { timeoutMs } = this.#hooks
+    const late = () => new ConnectError(`onConnect took longer than ${timeoutMs} ms (hooks.timeoutMs)`)
+    try {
+      await this.#deadlines.limit(timeoutMs, late, (signal) => connection.execute({ text }, { signal }))
+    } catch (cause) {
+      const { code, message, retry } = this.#driver.classify(cause, 'statement')
+      throw new ConnectError(`onConnect failed: ${message}`, { code, cause, retry })
+    }
+  }
+
+  async beforeAcquire(connection: Connection): Promise<AcquireVerdict> {
+    const { beforeAcquire } = this.#hooks
+    if (beforeAcquire === undefined) return 'use'
+    return this.#call('beforeAcquire', connection.id, (signal) => beforeAcquire({ connection, signal }))
+  }
+
+  async afterRelease(connection: Connection, heldMs: number): Promise<'keep' | 'destroy' | undefined> {
+    const { afterRelease } = this.#hooks
+    if (afterRelease === undefined) return 'keep'
+    return this.#call('afterRelease', connection.id, (signal) => afterRelease({ connection, signal, heldMs }))
+  }
+
+  /** Never rejects: the connection is closed whatever comes of it. */
+  async beforeClose(connection: Connection, reason: CloseReason): Promise<void> {
+    const { beforeClose } = this.#hooks
+    if (beforeClose === undefined) return
+    await this.#call('beforeClose', connection.id, (signal) => beforeClose({ connection, signal, reason })).catch(
+      () => {},
+    )
+  }
+
+  async #call<T>(hook: HookName, id: number | undefined, run: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
+    const { timeoutMs } = this.#hooks
+    const late = () => new HookError(hook, `took longer than ${timeoutMs} ms (hooks.timeoutMs)`)
+    try {
+      return await this.#deadlines.limit(timeoutMs, late, async (signal) => run(signal))
+    } catch (cause) {
+      const error = cause instanceof HookError ? cause : new HookError(hook, `failed: ${messageOf(cause)}`, { cause })
+      publish('moorings:hook:failed', this.#pool, () => ({ hook, id, error }))
+      throw error
+    }
+  }
+}
+
+/** Whatever keeps a connection from being made is told as that; another attempt may do better. */
+function connectError(cause: unknown): ConnectError {
+  return new ConnectError(messageOf(cause), { cause, retry: 'reconnect' })
+}
+
+export function messageOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error)
+}

@@ -1,0 +1,62 @@
+// Whoever waits for the pool to have its first connections.
+
+import type { Deadlines } from '../deadlines.js'
+import type { MooringsError } from '../errors.js'
+
+interface Starter {
+  readonly wanted: number
+  readonly failFast: boolean
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+export class WarmUp {
+  readonly #deadlines: Deadlines
+  readonly #starters = new Set<Starter>()
+
+  constructor(deadlines: Deadlines) {
+    this.#deadlines = deadlines
+  }
+
+  /**
+   * Resolves when the pool has so many connections.
+   *
+   * @param failFast whether the first failure to connect ends the wait
+   */
+  wait(wanted: number, timeoutMs: number, failFast: boolean, late: () => MooringsError): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const deadline = this.#deadlines.add(timeoutMs, () => starter.reject(late()))
+      const over = () => {
+        this.#deadlines.delete(deadline)
+        this.#starters.delete(starter)
+      }
+      const starter: Starter = {
+        wanted,
+        failFast,
+        resolve: () => {
+          over()
+          resolve()
+        },
+        reject: (error) => {
+          over()
+          reject(error)
+        },
+      }
+      this.#starters.add(starter)
+    })
+  }
+
+  /** So many live now. */
+  arrived(size: number): void {
+    for (const starter of this.#starters) if (size >= starter.wanted) starter.resolve()
+  }
+
+  /** One that trying again cannot help ends every wait. */
+  failed(error: MooringsError): void {
+    for (const starter of this.#starters) if (starter.failFast || error.retry === 'never') starter.reject(error)
+  }
+
+  rejectAll(error: MooringsError): void {
+    for (const starter of this.#starters) starter.reject(error)
+  }
+}
