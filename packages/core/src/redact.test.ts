@@ -35,6 +35,7 @@ describe('redact', () => {
   })
 
   it.each([
+    ['postgres%3A%2F%2Fapp%3Ahunter2%40db', 'postgres%3A%2F%2Fapp%3A***%40db'],
     ['?url=postgres%3A%2F%2Fapp%3Ahunter2%40db%2Fshop', '?url=postgres%3A%2F%2Fapp%3A***%40db%2Fshop'],
     ['?url=postgres%3a%2f%2fapp%3ahunt%2540er%2F2%40db', '?url=postgres%3a%2f%2fapp%3a***%40db'],
     ['a=x%3A%2F%2Fu%3Ahunter2%40h&b=y%3A%2F%2Fu%3Ahunter2%40h', 'a=x%3A%2F%2Fu%3A***%40h&b=y%3A%2F%2Fu%3A***%40h'],
