@@ -6,12 +6,16 @@ import {
   type Connection,
   type HookContext,
   type HookOptions,
+  optionsFromEnv,
   type Resilience,
   type ResilienceOptions,
   resolveResilience,
   type ScalingOptions,
 } from '@moorings/core'
-import { createPool } from '@moorings/postgres'
+import { drizzle, type ResilientDatabase } from '@moorings/drizzle/postgres-js'
+import { ResilientPostgresDialect, type ResilientPostgresDialectConfig } from '@moorings/kysely'
+import { type ConnectionInput, createPool } from '@moorings/postgres'
+import { pgTable, text } from 'drizzle-orm/pg-core'
 import { expectTypeOf } from 'expect-type'
 
 const url = 'postgres://app@localhost/shop'
@@ -94,5 +98,23 @@ describe('types of the other options', () => {
     expectTypeOf(hooks.timeoutMs).toBeNumber()
     if (pool.scaling !== false) expectTypeOf(pool.scaling.everyMs).toBeNumber()
     expectTypeOf<Resilience>().toHaveProperty('health')
+  })
+})
+
+describe('types of the options from the environment', () => {
+  const env = { DATABASE_URL: url, DB_POOL_SIZE: '3' }
+  const schema = { users: pgTable('users', { email: text() }) }
+
+  it('fit wherever a connection and resilience are asked for', () => {
+    const options = optionsFromEnv(env)
+    expectTypeOf(options.connection).toExtend<ConnectionInput>()
+    expectTypeOf(options.resilience).toExtend<ResilienceOptions>()
+    expectTypeOf(options).toExtend<ResilientPostgresDialectConfig>()
+    expectTypeOf(drizzle({ ...options, schema })).toEqualTypeOf<ResilientDatabase<typeof schema>>()
+    expectTypeOf(drizzle(options)).toEqualTypeOf<ResilientDatabase>()
+    expect(new ResilientPostgresDialect(options).pool.resilience.pool.max).toBe(3)
+    const { connection, resilience } = options
+    expect(createPool(connection, { resilience }).resilience.pool.max).toBe(3)
+    expectTypeOf(process.env).toExtend<NonNullable<Parameters<typeof optionsFromEnv>[0]>>()
   })
 })

@@ -1,4 +1,4 @@
-export type { PoolStats, ResilienceOptions } from '@moorings/core'
+export { type OptionsFromEnv, optionsFromEnv, type PoolStats, type ResilienceOptions } from '@moorings/core'
 export * from '@moorings/core/errors'
 export type { TypeParsers } from './codec.js'
 export {

@@ -1,3 +1,4 @@
+export { type OptionsFromEnv, optionsFromEnv } from '@moorings/core'
 export { type Client, createClient } from './client.js'
 export { type Codec, noTransform } from './codec.js'
 export type { PostgresConnection } from './connection.js'
