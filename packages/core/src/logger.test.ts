@@ -197,11 +197,6 @@ describe('a line', () => {
     expect(reset.fields).toMatchObject({ error: lostFields })
     expect(reset.message).not.toBe(lineOf('moorings:connection:reset', { ...failed, error: undefined }).message)
   })
-
-  it('sets an IPv6 address apart from its port', () => {
-    const opened = { id: 7, endpoint: { host: '::1', port: 5432 }, tookMs: 4 }
-    expect(lineOf('moorings:connection:opened', opened).fields.endpoint).toBe('[::1]:5432')
-  })
 })
 
 describe('the level', () => {

@@ -2,7 +2,7 @@
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { z } from 'zod'
-import type { Endpoint } from './driver.js'
+import { endpointName } from './endpoint-name.js'
 import type { MooringsError } from './errors.js'
 import type { CloseReason, EventName, HealthStatus, PoolEvents, PoolIdentity } from './events.js'
 import { redact } from './redact.js'
@@ -149,11 +149,11 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
   'moorings:connection:opened': ({ id, endpoint, tookMs }) => [
     'debug',
     'A connection was opened',
-    { connection: id, endpoint: addressOf(endpoint), tookMs },
+    { connection: id, endpoint: endpointName(endpoint), tookMs },
   ],
   'moorings:connection:closed': ({ id, endpoint, reason, ageMs, uses, error }) => [
     ...departures[reason],
-    { connection: id, endpoint: addressOf(endpoint), reason, ageMs, uses, error: described(error) },
+    { connection: id, endpoint: endpointName(endpoint), reason, ageMs, uses, error: described(error) },
   ],
   'moorings:connection:checked': ({ id, why, tookMs, error }) => [
     'debug',
@@ -226,10 +226,6 @@ const departures: Readonly<Record<CloseReason, readonly [level: Level, message: 
   evicted: ['debug', 'A connection was evicted'],
   hook: ['debug', 'A connection was closed by a hook'],
   closing: ['debug', 'A connection was closed with its pool'],
-}
-
-function addressOf({ host, port }: Endpoint): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 /** What `toJSON` holds to be safe, and of that the same four for every error; no cause, no stack. */
