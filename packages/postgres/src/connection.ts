@@ -24,12 +24,14 @@ import { streamRows } from './cursor.js'
 import type { RunOptions } from './job.js'
 import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
 import { describeEndpoint, type ParsedConnection } from './options.js'
+import { SessionMarks } from './session-state.js'
+import { holdProcess } from './socket.js'
 import { isStream, type QueueParts, StatementQueue } from './statement-queue.js'
 import type { BackendKey } from './wire.js'
 import { beginStatement, quoted } from './words.js'
 
 /** Everything a connection is made of, once its socket is open. */
-export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send'> {
+export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | 'marks'> {
   readonly id: number
   readonly endpoint: Endpoint
   readonly socket: Duplex
@@ -44,6 +46,7 @@ export class PostgresConnection implements Connection {
   readonly id: number
   readonly #parts: ConnectionParts
   readonly #statements: StatementQueue
+  readonly #marks = new SessionMarks()
   #lost: MooringsError | undefined
   #onLost: ((reason: MooringsError, how: 'lost' | 'destroyed') => void) | undefined
 
@@ -52,7 +55,8 @@ export class PostgresConnection implements Connection {
     this.#parts = parts
     const { socket, reader, sql } = parts
     // Any query of an instance carries the handler that sends it through that instance.
-    this.#statements = new StatementQueue(this, { ...parts, library: sql.options, send: sql.unsafe('').handler })
+    const send = sql.unsafe('').handler
+    this.#statements = new StatementQueue(this, { ...parts, marks: this.#marks, library: sql.options, send })
     // Ours come before the library's: the connection is known to be lost before anything in flight on it rejects.
     socket.prependListener('data', (chunk: Buffer) => {
       reader.push(chunk)
@@ -90,16 +94,24 @@ export class PostgresConnection implements Connection {
   }
 
   get sessionState(): 'clean' | 'dirty' | 'spoilt' {
-    return 'clean'
+    return this.#marks.state
   }
 
-  declare(_left: SessionState): void {}
+  declare(left: SessionState): void {
+    this.#marks.declare(left)
+  }
 
-  keepState(): void {}
+  keepState(): void {
+    this.#marks.keep()
+  }
 
-  ref(): void {}
+  ref(): void {
+    holdProcess(this.#parts.socket, true)
+  }
 
-  unref(): void {}
+  unref(): void {
+    holdProcess(this.#parts.socket, false)
+  }
 
   /** The server's settings as it reported them: `server_version`, `in_hot_standby`, … */
   get parameters(): Readonly<Record<string, string>> {
@@ -219,6 +231,10 @@ export class PostgresConnection implements Connection {
   async reset(_signal: AbortSignal): Promise<void> {
     await this.#statements.quiet()
     if (this.transactionStatus !== 'idle') await this.rollback()
+    const { undo } = this.#marks
+    if (undo === '') return
+    await this.#command(undo, unlimited)
+    this.#marks.undone()
   }
 
   // --- the end ---

@@ -6,10 +6,13 @@ import {
   AuthenticationError,
   ConnectError,
   type ConnectRequest,
+  type Credentials,
   type Deadlines,
   type Driver,
+  describeGiven,
   type Endpoint,
   type ErrorSite,
+  InvalidOptionsError,
   type MooringsError,
   type Resilience,
 } from '@moorings/core'
@@ -52,6 +55,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
 
   async connect(request: ConnectRequest, notified?: NotificationListener): Promise<PostgresConnection> {
     const { exclude = [], signal } = request
+    const credentials = this.#credentials(request.credentials)
     const { targetSessionAttrs, endpoints } = this.parsed
     const candidates = endpoints.filter(({ host, port }) => !exclude.some((e) => e.host === host && e.port === port))
     const rounds = targetSessionAttrs === 'prefer-standby' ? (['standby', undefined] as const) : [targetSessionAttrs]
@@ -64,7 +68,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
         const late = () => limit.abort(new ConnectError(`No connection to ${endpoint.host} within ${share} ms`))
         const deadline = this.#deadlines.add(share, late)
         try {
-          return await this.#connectTo(endpoint, target, AbortSignal.any([signal, limit.signal]), notified)
+          return await this.#connectTo(endpoint, target, AbortSignal.any([signal, limit.signal]), credentials, notified)
         } catch (error) {
           const failure = classify(error, 'connect')
           // Refused credentials, an unknown database, a deadline that has passed: another endpoint would say the same.
@@ -86,13 +90,14 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     endpoint: Endpoint,
     target: TargetSessionAttrs | undefined,
     signal: AbortSignal,
+    { user, password: given }: AsWhom,
     notified: NotificationListener | undefined,
   ): Promise<PostgresConnection> {
     const { parsed } = this
-    const password = await this.#password(signal)
+    const password = typeof given === 'string' ? given : await this.#ask(given, signal)
     const socket = await openSocket(endpoint, parsed, signal)
     try {
-      return await this.#speak(endpoint, target, signal, { socket, password }, notified)
+      return await this.#speak(endpoint, target, signal, { socket, user, password }, notified)
     } catch (error) {
       socket.destroy()
       throw error
@@ -103,7 +108,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     endpoint: Endpoint,
     target: TargetSessionAttrs | undefined,
     signal: AbortSignal,
-    { socket, password }: { readonly socket: Duplex; readonly password: string },
+    { socket, user, password }: { readonly socket: Duplex; readonly user: string; readonly password: string },
     notified: NotificationListener | undefined,
   ): Promise<PostgresConnection> {
     const { parsed } = this
@@ -112,6 +117,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       ...parsed.library,
       host: [endpoint.host],
       port: [endpoint.port],
+      user,
       pass: password,
       max: 1,
       // Once: postgres.js would reconnect behind the back of whoever holds the connection.
@@ -207,10 +213,24 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     return { standby, readOnly: standby || row?.read_only === 'on' }
   }
 
+  /** Those of this connect go before the configured ones. They are checked here: nobody has seen them before. */
+  #credentials(given: Credentials | undefined): AsWhom {
+    const { user, password } = given ?? {}
+    const problems = []
+    // As where it is configured: behind a zero byte, the startup message would go on with parameters of the user's making.
+    if (user !== undefined && (typeof user !== 'string' || user === '' || user.includes('\0'))) {
+      const allowed = 'a string that is not empty, without zero byte'
+      problems.push({ path: 'credentials.user', given: describeGiven(user, true), allowed })
+    }
+    if (password !== undefined && typeof password !== 'string') {
+      problems.push({ path: 'credentials.password', given: describeGiven(password, true), allowed: 'a string' })
+    }
+    if (problems.length > 0) throw new InvalidOptionsError(problems)
+    return { user: user ?? this.parsed.user, password: password ?? this.parsed.password }
+  }
+
   /** Ours to call: postgres.js turns a rejection of it into an unhandled one. */
-  async #password(signal: AbortSignal): Promise<string> {
-    const { password } = this.parsed
-    if (typeof password !== 'function') return password
+  async #ask(password: PasswordFunction, signal: AbortSignal): Promise<string> {
     let stop: () => void = () => {}
     const aborted = new Promise<never>((_, reject) => {
       stop = () => reject(classify(signal.reason, 'connect'))
@@ -233,6 +253,13 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     }
     return given
   }
+}
+
+type PasswordFunction = Exclude<ParsedConnection['password'], string>
+
+interface AsWhom {
+  readonly user: string
+  readonly password: string | PasswordFunction
 }
 
 /** A callback of the application's that throws must not take the connection, or the process, with it. */

@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Duplex } from 'node:stream'
+import { Duplex, PassThrough } from 'node:stream'
 import tls from 'node:tls'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { ConnectError } from '@moorings/core'
 import { parseConnection, type ServerAddress, type SocketFactory, type Ssl } from './options.js'
-import { openSocket, type SocketSettings } from './socket.js'
+import { holdProcess, openSocket, type SocketSettings } from './socket.js'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -99,7 +99,28 @@ function expectBare(socket: Duplex): void {
   for (const event of ['connect', 'readable', 'data', 'secureConnect']) expect(socket.listenerCount(event)).toBe(0)
 }
 
+/** Counted by what holds the process at all: only this one changes meanwhile. */
+function expectHolding(socket: Duplex): void {
+  const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
+  const before = sockets()
+  holdProcess(socket, false)
+  holdProcess(socket, false)
+  expect(sockets()).toBe(before - 1)
+  holdProcess(socket, true)
+  expect(sockets()).toBe(before)
+}
+
 describe('openSocket without TLS', () => {
+  it('opens what holds the process, or lets it go', async () => {
+    expectHolding(await open(at(await silent())))
+  })
+
+  it('leaves alone a stream that does not know what holds the process', async () => {
+    const stream = await open({ host: 'far', port: 1 }, { socket: () => new PassThrough() })
+    holdProcess(stream, false)
+    holdProcess(stream, true)
+  })
+
   it('opens a TCP connection, with nothing waiting on it', async () => {
     const peer = await silent()
     const abort = new AbortController()
@@ -483,10 +504,18 @@ describe('openSocket with TLS', () => {
       return Object.assign(outer, { host: 'localhost' })
     }
     const stream = await open({ host: 'far', port: 1 }, { socket, ssl: { ca: name.cert } })
+    // Which does not know what holds the process: nothing is done, and nothing breaks.
+    holdProcess(stream, false)
+    holdProcess(stream, true)
     expect(await echoes(stream)).toBe(true)
     expect(seen).toEqual([{ servername: 'localhost', alpn: false }])
     stream.destroy()
     await peer.empty()
+  })
+
+  it('holds the process or lets it go with the socket below', async () => {
+    const { peer } = await speaking(name)
+    expectHolding(await open(at(peer, 'localhost'), { ssl: 'require' }))
   })
 
   it('closes what is below when the encrypted stream is destroyed', async () => {

@@ -108,6 +108,12 @@ function orAbort(made: Promise<unknown>, step: Step): Promise<unknown> {
   })
 }
 
+/** Whether the process stays alive for it. A stream from a factory of the user's may not know that question. */
+export function holdProcess(stream: Duplex, alive: boolean): void {
+  const method: unknown = Reflect.get(stream, alive ? 'ref' : 'unref')
+  if (typeof method === 'function') Reflect.apply(method, stream, [])
+}
+
 function isDuplex(value: unknown): value is Duplex {
   if (typeof value !== 'object' || value === null) return false
   return ['on', 'off', 'read', 'write', 'end', 'destroy'].every(

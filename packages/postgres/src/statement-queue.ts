@@ -19,6 +19,7 @@ import type { Codec } from './codec.js'
 import { type Job, jobFor, keepParameters, mapChunks, mapValue, type RunOptions } from './job.js'
 import type { LibraryOptions, LibraryQuery } from './library.js'
 import { originOf } from './origins.js'
+import type { SessionMarks } from './session-state.js'
 import type { BackendReader } from './wire.js'
 
 /** What the queue needs of its connection. */
@@ -33,6 +34,7 @@ export interface QueueOwner {
 
 export interface QueueParts {
   readonly reader: BackendReader
+  readonly marks: SessionMarks
   readonly arrays: ArrayTypes
   readonly deadlines: Deadlines
   /** The options of the instance that sends: it reads its serializers from there for every statement. */
@@ -109,6 +111,7 @@ export class StatementQueue {
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
     this.#parts.send(query)
+    this.#parts.marks.sent(textOf(query))
   }
 
   #rejected(job: Job, error: unknown): void {
@@ -187,6 +190,12 @@ export class StatementQueue {
   #next(done: Job): void {
     const next = this.#waiting.shift()
     this.#current = next
+    const { reader, marks } = this.#parts
+    if (reader.tags !== 0) {
+      marks.answered(reader.tags, reader.sets, textOf(done.query))
+      reader.forgetTags()
+    }
+    // Whoever hears of its end may give the connection back.
     this.#leave(done)
     // Not at once: the library is still inside its handling of the last message.
     if (next !== undefined) queueMicrotask(() => this.#start(next))
@@ -295,6 +304,11 @@ export class StatementQueue {
     const Kind = job.options.site === 'connect' ? ConnectError : ConnectionLostError
     return new Kind(lost.message, { code: lost.code, cause: error ?? lost.cause ?? lost })
   }
+}
+
+/** With its fragments put in, as the library has sent it; empty before that. */
+function textOf({ string }: LibraryQuery & { readonly string?: unknown }): string {
+  return typeof string === 'string' ? string : ''
 }
 
 export function isStream(value: unknown): value is Duplex {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { BackendReader, cancelRequest, sslRequest } from './wire.js'
+import { BackendReader, cancelRequest, sslRequest, tagged } from './wire.js'
 
 function message(type: string, body: Buffer | string = ''): Buffer {
   const bytes = Buffer.from(body)
@@ -10,6 +10,7 @@ function message(type: string, body: Buffer | string = ''): Buffer {
 }
 
 const ready = (status: 'I' | 'T' | 'E') => message('Z', status)
+const done = (tag: string) => message('C', `${tag}\0`)
 const row = (text: string) => message('D', text)
 const failure = (fields: Record<string, string>) =>
   message(
@@ -117,7 +118,7 @@ describe('BackendReader', () => {
       for (let i = 0; i < 40; i++) {
         parts.push(
           row('x'.repeat(Math.floor(random() * 300))),
-          message('C', 'SELECT 1\0'),
+          done(['SELECT 1', 'SET', 'LISTEN', 'DEALLOCATE ALL'][i % 4] ?? ''),
           ready(i % 2 === 0 ? 'T' : 'E'),
         )
       }
@@ -127,8 +128,65 @@ describe('BackendReader', () => {
       expect(reader.transactionStatus).toBe('open')
       expect(reader.backendKey).toEqual({ pid: 77, secret: 88 })
       expect(reader.fatal?.message).toBe('Verbindung wird abgebrochen: größer')
+      expect([reader.tags, reader.sets]).toEqual([tagged.set | tagged.listen | tagged.prepare, 10])
     },
   )
+
+  it.each([
+    ['SET', tagged.set],
+    ['RESET', tagged.reset],
+    ['LISTEN', tagged.listen],
+    ['DECLARE CURSOR', tagged.declare],
+    ['PREPARE', tagged.prepare],
+    ['DEALLOCATE', tagged.prepare],
+    ['DEALLOCATE ALL', tagged.prepare],
+    ['DISCARD ALL', tagged.prepare],
+    ['LOAD', tagged.load],
+    ['DO', tagged.block],
+  ])('notes the tag of a command that may leave something on the session: %s', (tag, bit) => {
+    const reader = read(done('SELECT 1'), done(tag), done('UPDATE 7'))
+    expect(reader.tags).toBe(bit)
+  })
+
+  it.each([
+    'SELECT 3',
+    'INSERT 0 1',
+    'UPDATE 1',
+    'DELETE 1',
+    'MERGE 1',
+    'BEGIN',
+    'START TRANSACTION',
+    'COMMIT',
+    'ROLLBACK',
+    'SAVEPOINT',
+    'RELEASE',
+    'SET CONSTRAINTS',
+    'PREPARE TRANSACTION',
+    'UNLISTEN',
+    'NOTIFY',
+    'LOCK TABLE',
+    'DISCARD TEMP',
+    'CREATE TABLE',
+    'DROP TABLE',
+    'COPY 5',
+    'SHOW',
+    'CALL',
+    '',
+  ])('makes nothing of the others: %s', (tag) => {
+    expect(read(done(tag)).tags).toBe(0)
+  })
+
+  it('counts how often SET was answered, until it is told to forget', () => {
+    const reader = read(done('SET'), done('RESET'), done('SET'))
+    expect([reader.tags, reader.sets]).toEqual([tagged.set | tagged.reset, 2])
+    reader.forgetTags()
+    expect([reader.tags, reader.sets]).toEqual([0, 0])
+  })
+
+  it('does not take a row or a message that looks like one for a tag', () => {
+    const set = done('SET').toString('latin1')
+    expect(read(row(set), message('N', set), message('d', set)).tags).toBe(0)
+  })
 
   it('keeps no chunk: a buffer used again by its owner changes nothing', () => {
     const reader = new BackendReader()
@@ -165,7 +223,7 @@ describe('BackendReader', () => {
   })
 
   it('takes a ReadyForQuery or a key too short to be one for none', () => {
-    const reader = read(message('Z'), message('K', 'abc'), message('E'), ready('T'))
+    const reader = read(message('Z'), message('K', 'abc'), message('E'), message('C'), message('C', 'S'), ready('T'))
     expect([reader.readyCount, reader.backendKey, reader.fatal]).toEqual([1, undefined, undefined])
   })
 })

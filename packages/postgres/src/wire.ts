@@ -1,6 +1,7 @@
-// What passes over the wire, as far as we look at it ourselves: where a session stands (ReadyForQuery), how to cancel it
-// (BackendKeyData) and why the server ended it (a FATAL ErrorResponse, which postgres.js swallows). The reader watches
-// beside postgres.js and owns nothing; the few messages we send on connections of our own are at the end.
+// What passes over the wire, as far as we look at it ourselves: where a session stands (ReadyForQuery), what it has done
+// that lasts (the tags in CommandComplete), how to cancel it (BackendKeyData) and why the server ended it (a FATAL
+// ErrorResponse, which postgres.js swallows). The reader watches beside postgres.js and owns nothing; the few messages we
+// send on connections of our own are at the end.
 
 import type { TransactionStatus } from '@moorings/core'
 
@@ -17,8 +18,26 @@ export interface FatalError {
   readonly message: string
 }
 
+/** Commands that may leave something on the session, by what they are answered with. */
+export const tagged = { set: 1, reset: 2, listen: 4, declare: 8, prepare: 16, load: 32, block: 64 } as const
+
+const tags: ReadonlyMap<string, number> = new Map([
+  ['SET', tagged.set],
+  ['RESET', tagged.reset],
+  ['LISTEN', tagged.listen],
+  ['DECLARE CURSOR', tagged.declare],
+  ['PREPARE', tagged.prepare],
+  ['DEALLOCATE', tagged.prepare],
+  ['DEALLOCATE ALL', tagged.prepare],
+  ['DISCARD ALL', tagged.prepare],
+  ['LOAD', tagged.load],
+  ['DO', tagged.block],
+])
+const longestTag = 'DEALLOCATE ALL'.length
+
 const header = 5
 const backendKeyData = 75 // K
+const commandComplete = 67 // C
 const errorResponse = 69 // E
 const readyForQuery = 90 // Z
 
@@ -29,7 +48,7 @@ const maxKept = 64 * 1024
 /**
  * Follows the messages a server sends, given the chunks as they come, however they are cut.
  *
- * Every message is skipped by its length; only three kinds are looked into, so a large result costs a few additions a
+ * Every message is skipped by its length; only four kinds are looked into, so a large result costs a few additions a
  * row. A chunk is never kept. After a length no message can have, the stream cannot be followed any more, and what
  * was seen until then stays.
  */
@@ -38,6 +57,8 @@ export class BackendReader {
   #readyCount = 0
   #backendKey: BackendKey | undefined
   #fatal: FatalError | undefined
+  #tags = 0
+  #sets = 0
 
   /** Bytes of the current message's body still to come; -1 once the stream cannot be followed. */
   #remaining = 0
@@ -68,6 +89,21 @@ export class BackendReader {
     return this.#fatal
   }
 
+  /** Those of {@link tagged} that were seen since `forgetTags`, also in statements that failed later. */
+  get tags(): number {
+    return this.#tags
+  }
+
+  /** How many times SET was among them. */
+  get sets(): number {
+    return this.#sets
+  }
+
+  forgetTags(): void {
+    this.#tags = 0
+    this.#sets = 0
+  }
+
   push(chunk: Buffer): void {
     let offset = 0
     if (this.#remaining !== 0) {
@@ -93,9 +129,7 @@ export class BackendReader {
         this.#startBody(type, bodyLength, chunk, offset)
         return
       }
-      if (type === readyForQuery || type === errorResponse || type === backendKeyData) {
-        this.#look(type, chunk, offset, offset + bodyLength)
-      }
+      if (isTelling(type)) this.#look(type, chunk, offset, offset + bodyLength)
       offset += bodyLength
     }
     if (offset < end) this.#partialLength = chunk.copy(this.#partialHeader, 0, offset)
@@ -122,7 +156,7 @@ export class BackendReader {
 
   #startBody(type: number, bodyLength: number, chunk: Buffer, offset: number): void {
     this.#remaining = bodyLength - (chunk.length - offset)
-    if (type !== readyForQuery && type !== errorResponse && type !== backendKeyData) return
+    if (!isTelling(type)) return
     this.#type = type
     this.#kept = Buffer.alloc(Math.min(bodyLength, maxKept))
     this.#keptLength = chunk.copy(this.#kept, 0, offset)
@@ -141,7 +175,8 @@ export class BackendReader {
   }
 
   #look(type: number, bytes: Buffer, start: number, end: number): void {
-    if (type === readyForQuery && end - start >= 1) {
+    if (type === commandComplete) this.#noteTag(bytes, start, end)
+    else if (type === readyForQuery && end - start >= 1) {
       this.#readyCount++
       const status = bytes[start]
       this.#transactionStatus = status === 84 ? 'open' : status === 69 ? 'failed' : 'idle' // T, E, I
@@ -152,9 +187,25 @@ export class BackendReader {
     }
   }
 
+  /** Nothing is allocated for a tag that comes with every other statement. */
+  #noteTag(bytes: Buffer, start: number, end: number): void {
+    const first = bytes[start]
+    if (first !== 83 && first !== 68 && first !== 76 && first !== 80 && first !== 82) return // S, D, L, P, R
+    // SELECT, DELETE. The last byte is a zero.
+    if (bytes[start + 2] === 76 || end - start - 1 > longestTag) return
+    const tag = tags.get(bytes.toString('latin1', start, end - 1))
+    if (tag === undefined) return
+    this.#tags |= tag
+    if (tag === tagged.set) this.#sets++
+  }
+
   #giveUp(): void {
     this.#remaining = -1
   }
+}
+
+function isTelling(type: number): boolean {
+  return type === commandComplete || type === readyForQuery || type === errorResponse || type === backendKeyData
 }
 
 /** A message's length counts itself but not its type. Negative when no message can have it. */
