@@ -11,6 +11,8 @@ export {
   type CreatePoolOptions,
   createPool,
   PostgresPool,
+  type PostgresPoolOptions,
   takeOver,
 } from './pool.js'
+export { createPools, type NamedPoolOptions, type PoolsDefaults, type PostgresPools } from './pools.js'
 export { beginStatement, quoted } from './words.js'

@@ -169,19 +169,39 @@ export interface PoolInput {
   readonly resilience?: unknown
 }
 
+/** Both halves of a pool's options. */
+export interface ParsedPoolOptions {
+  readonly connection: ParsedConnection
+  readonly resilience: Resilience
+}
+
+const poolPaths = { connection: 'connection', resilience: 'resilience' }
+
+/**
+ * As `parsePoolOptions`, but tells the problems instead of throwing them.
+ *
+ * @param paths what the user would write to reach each half
+ */
+export function checkPoolOptions(input: PoolInput, paths: typeof poolPaths = poolPaths): Checked<ParsedPoolOptions> {
+  const client = clientOptions(input.connection)
+  const connection = checkConnection(input.connection, undefined, paths.connection)
+  const written = client === undefined ? input.resilience : beaten(resilienceOf(client), input.resilience)
+  const resilience = checkResilience(written, paths.resilience)
+  if (connection.ok && resilience.ok) {
+    return { ok: true, value: { connection: connection.value, resilience: resilience.value } }
+  }
+  return { ok: false, problems: [connection, resilience].flatMap(problemsIn) }
+}
+
 /**
  * Both halves of a pool's options, with the problems of both in one error.
  *
  * @throws InvalidOptionsError
  */
-export function parsePoolOptions(input: PoolInput): { connection: ParsedConnection; resilience: Resilience } {
-  const client = clientOptions(input.connection)
-  const connection = checkConnection(input.connection)
-  const resilience = checkResilience(
-    client === undefined ? input.resilience : beaten(resilienceOf(client), input.resilience),
-  )
-  if (connection.ok && resilience.ok) return { connection: connection.value, resilience: resilience.value }
-  throw new InvalidOptionsError([connection, resilience].flatMap(problemsIn))
+export function parsePoolOptions(input: PoolInput): ParsedPoolOptions {
+  const checked = checkPoolOptions(input)
+  if (checked.ok) return checked.value
+  throw new InvalidOptionsError(checked.problems)
 }
 
 /** What the user wrote of resilience goes before what came with a client. */

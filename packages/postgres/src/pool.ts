@@ -4,8 +4,10 @@ import {
   Deadlines,
   describeGiven,
   InvalidOptionsError,
+  type OptionProblem,
   Pool,
   type ResilienceOptions,
+  sharedPool,
   systemClock,
   unknownOption,
 } from '@moorings/core'
@@ -33,20 +35,51 @@ export type ConnectionOptions = Omit<Options<Record<string, PostgresType>>, Owne
 /** Where and as whom to connect: a `postgres://` URL, options, or a postgres.js client whose options are taken over. */
 export type ConnectionInput = string | URL | ConnectionOptions | Sql
 
-export interface CreatePoolOptions {
+/** What a pool is made with besides its connection. */
+export interface PostgresPoolOptions {
   /** How the pool behaves; see {@link ResilienceOptions}. */
   readonly resilience?: ResilienceOptions | undefined
   /** Names the pool in events. Default `default`. */
   readonly name?: string | undefined
 }
 
-/** One pool, which several ORMs may share. Opens nothing before its first use. */
+export interface CreatePoolOptions extends PostgresPoolOptions {
+  /**
+   * For development servers that evaluate modules anew after each edit (hot module reloading), which would leave a pool
+   * behind each time: gives the pool that was made in this process under this `name`, instead of another one. If the
+   * connection or the options have changed since, or it was closed, a new one takes its place, and the old one is closed
+   * in the background, its callers having its `closeTimeoutMs` to finish. Needs a `name` of its own; default false.
+   *
+   * Functions among the options count as the same when their source text is the same, whatever they close over, and what
+   * a class has made (a logger) when the name of its class is; the pool goes on with those it was made with. A pool
+   * whose name nobody asks for any more stays open.
+   */
+  readonly shared?: boolean | undefined
+}
+
+// Symbol.for: a pool made by another copy of this package, as bundlers of development servers make them, carries it, too.
+const brand: unique symbol = Symbol.for('moorings.postgres.pool') as never
+
+/**
+ * One pool, which several ORMs may share. Opens nothing before its first use.
+ *
+ * `instanceof` works across two copies of the package: pools are recognised by a brand, not by the identity of the class.
+ */
 export class PostgresPool extends Pool<PostgresConnection> {
   declare readonly driver: PostgresDriver
   readonly listener: Listener
 
-  constructor(connection: unknown, options: CreatePoolOptions = {}) {
-    const { resilience: wanted, name } = checkedOptions(options)
+  static {
+    Object.defineProperty(this.prototype, brand, { value: true })
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (!Object.hasOwn(this.prototype, brand)) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && brand in value
+  }
+
+  constructor(connection: unknown, options: PostgresPoolOptions = {}) {
+    const { resilience: wanted, name } = checkedOptions(options, ['resilience', 'name'])
     const parsed = parsePoolOptions({ resilience: wanted, connection })
     const { resilience } = parsed
     const deadlines = new Deadlines(systemClock)
@@ -60,22 +93,34 @@ export class PostgresPool extends Pool<PostgresConnection> {
   }
 }
 
-const optionNames = ['resilience', 'name']
-
-function checkedOptions(options: CreatePoolOptions): CreatePoolOptions {
+function checkedOptions<Options extends CreatePoolOptions>(options: Options, known: readonly string[]): Options {
   const given: unknown = options
   if (typeof given !== 'object' || given === null) {
-    const allowed = '{ resilience, name }'
+    const allowed = `{ ${known.join(', ')} }`
     throw new InvalidOptionsError([{ path: 'options', given: describeGiven(given, true), allowed }])
   }
-  const problems = Object.entries(options)
-    .filter(([name]) => !optionNames.includes(name))
-    .map(([name, value]) => unknownOption('options', name, value, optionNames))
-  if (options.name !== undefined && typeof options.name !== 'string') {
-    problems.push({ path: 'options.name', given: describeGiven(options.name), allowed: 'a string' })
+  const problems = optionProblems(options, 'options', known)
+  if (options.shared === true && (options.name === undefined || options.name === '')) {
+    const allowed = 'a name of its own, by which the shared pool is found again'
+    problems.push({ path: 'options.name', given: describeGiven(options.name), allowed })
   }
   if (problems.length > 0) throw new InvalidOptionsError(problems)
   return options
+}
+
+/** What is wrong with the options themselves; `resilience` is looked at together with the connection. */
+export function optionProblems(options: CreatePoolOptions, path: string, known: readonly string[]): OptionProblem[] {
+  const { name, shared } = options
+  const problems = Object.entries(options)
+    .filter(([option]) => !known.includes(option))
+    .map(([option, value]) => unknownOption(path, option, value, known))
+  if (name !== undefined && typeof name !== 'string') {
+    problems.push({ path: `${path}.name`, given: describeGiven(name), allowed: 'a string' })
+  }
+  if (shared !== undefined && typeof shared !== 'boolean') {
+    problems.push({ path: `${path}.shared`, given: describeGiven(shared), allowed: 'true or false' })
+  }
+  return problems
 }
 
 const poolsOf = new WeakMap<StockClient, PostgresPool>()
@@ -103,12 +148,25 @@ export function takeOver(client: StockClient, resilience?: ResilienceOptions): P
  *
  * @param connection a `postgres://` URL, postgres.js options (host, user, ssl, types, …), or a postgres.js client, whose
  *   options are taken over and which itself never connects
+ * @param options with `shared: true` and a `name`, the pool of an earlier evaluation of the module is found again
  * @throws InvalidOptionsError listing everything that is wrong
  * @example
  * const pool = createPool('postgres://app@localhost/shop', { resilience: { pool: { max: 20 } } })
  * const orders = drizzle({ client: pool, schema })
  * const reports = new Kysely<DB>({ dialect: new ResilientPostgresDialect({ client: pool }) })
  */
-export function createPool(connection: ConnectionInput, options?: CreatePoolOptions): PostgresPool {
-  return new PostgresPool(connection, options)
+export function createPool(connection: ConnectionInput, options: CreatePoolOptions = {}): PostgresPool {
+  const { shared, ...own } = checkedOptions(options, ['resilience', 'name', 'shared'])
+  const make = () => new PostgresPool(connection, own)
+  if (shared !== true) return make()
+  const { connection: parsed, resilience } = parsePoolOptions({ connection, resilience: own.resilience })
+  // What a client that was in use has heard from its server is not what it was made with.
+  const { parameters: _parameters, shared: _shared, ...library } = parsed.library
+  return sharedPool({
+    system: 'postgresql',
+    name: own.name ?? '',
+    madeWith: [library, resilience],
+    make,
+    isPool: (value) => value instanceof PostgresPool,
+  })
 }
