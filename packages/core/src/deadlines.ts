@@ -10,6 +10,12 @@ export interface Deadline {
   readonly holds: boolean
 }
 
+/**
+ * A timer so late has slept through what came in on the sockets, as after a long computation or a stopped process: the
+ * answers that lie there are looked at before anybody is told that none came.
+ */
+const LATE_MS = 50
+
 export class Deadlines {
   readonly clock: Clock
   readonly #pending = new Set<Deadline>()
@@ -76,7 +82,13 @@ export class Deadlines {
   }
 
   #fire(): void {
+    const late = this.clock.now() - this.#armedFor >= LATE_MS
     this.#disarm()
+    if (late) void this.clock.turn().then(() => this.#pass())
+    else this.#pass()
+  }
+
+  #pass(): void {
     const now = this.clock.now()
     let next = Number.POSITIVE_INFINITY
     const passed: Deadline[] = []

@@ -5,7 +5,7 @@ import type { Lease } from './pool/lease.js'
 
 interface Holding {
   readonly pool: object
-  readonly lease: Lease
+  readonly lease: () => Lease | undefined
   readonly outer: Holding | undefined
 }
 
@@ -13,14 +13,25 @@ const holdings = new AsyncLocalStorage<Holding>()
 
 /** Runs the body as one that holds this lease of the pool. */
 export function holding<T>(pool: object, lease: Lease, body: () => T): T {
-  return holdings.run({ pool, lease, outer: holdings.getStore() }, body)
+  return holdings.run({ pool, lease: () => lease, outer: holdings.getStore() }, body)
+}
+
+/**
+ * The same for what follows in the current call chain, where there is no body to run: an async function that calls this
+ * before its first `await` does so for whoever called it, too.
+ *
+ * @param lease which may be taken later
+ */
+export function holdFromHere(pool: object, lease: () => Lease | undefined): void {
+  holdings.enterWith({ pool, lease, outer: holdings.getStore() })
 }
 
 /** The leases of a pool that the current call chain still holds, the innermost first. */
 export function heldHere(pool: object): Lease[] {
   const held: Lease[] = []
   for (let at = holdings.getStore(); at !== undefined; at = at.outer) {
-    if (at.pool === pool && !at.lease.released) held.push(at.lease)
+    const lease = at.pool === pool ? at.lease() : undefined
+    if (lease !== undefined && !lease.released) held.push(lease)
   }
   return held
 }

@@ -24,7 +24,11 @@ export type AcquireVerdict =
   | 'use'
   | 'replace'
   | { readonly fail: unknown; readonly connection: 'keep' | 'destroy' }
-  | undefined
+  | Nothing
+
+// A hook that only looks returns nothing.
+// biome-ignore lint/suspicious/noConfusingVoidType: what `() => console.log(…)` returns
+type Nothing = void | undefined
 
 type MaybePromise<T> = T | Promise<T>
 
@@ -45,7 +49,7 @@ export interface HookOptions {
    * Before each connect. What it returns goes before the configured user and password, for this connect alone: for
    * tokens that live shorter than the process. If it fails, so does the connect (ConnectError).
    */
-  beforeConnect?: ((context: { readonly signal: AbortSignal }) => MaybePromise<Credentials | undefined>) | undefined
+  beforeConnect?: ((context: { readonly signal: AbortSignal }) => MaybePromise<Credentials | Nothing>) | undefined
   /**
    * On each new connection, after `onConnect`, before anybody is lent it; and again after what a borrower had changed of
    * the session was undone, so that it can set the session up. If it fails, the connection is destroyed (ConnectError).
@@ -61,7 +65,7 @@ export interface HookOptions {
    * the connection; so does a failure.
    */
   afterRelease?:
-    | ((context: HookContext & { readonly heldMs: number }) => MaybePromise<'keep' | 'destroy' | undefined>)
+    | ((context: HookContext & { readonly heldMs: number }) => MaybePromise<'keep' | 'destroy' | Nothing>)
     | undefined
   /** When a living connection is about to be closed, whatever for. It is closed all the same if this fails. */
   beforeClose?: ((context: HookContext & { readonly reason: CloseReason }) => MaybePromise<void>) | undefined

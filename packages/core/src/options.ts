@@ -241,11 +241,17 @@ const pool = strictOptions({
   start: z.enum(['lazy', 'eager'], { error: "'lazy' or 'eager'" }).default('lazy'),
   onConnect: z.string({ error: 'SQL' }).regex(/\S/, { error: 'SQL' }).optional(),
   allowExitOnIdle: flag(false),
-} satisfies Record<keyof PoolOptions, z.ZodType>).refine(({ min, max }) => !(min !== undefined && min > max), {
-  path: ['min'],
-  error: ({ input }) => `an integer >= 0 and <= max (${numberIn(input, 'max')})`,
-  when: ({ value }) => numberIn(value, 'max') !== undefined,
-})
+} satisfies Record<keyof PoolOptions, z.ZodType>)
+  .refine(({ min, max }) => !(min !== undefined && min > max), {
+    path: ['min'],
+    error: ({ input }) => `an integer >= 0 and <= max (${numberIn(input, 'max')})`,
+    when: ({ value }) => numberIn(value, 'max') !== undefined,
+  })
+  .refine(({ reclaimLeaks, leakAfterMs }) => !(reclaimLeaks && leakAfterMs === 0), {
+    path: ['reclaimLeaks'],
+    error: 'false while leakAfterMs is 0: nothing would be found to take back',
+    when: ({ value }) => numberIn(value, 'leakAfterMs') !== undefined,
+  })
 
 /** For rules between two options, which are to be told also when something else is wrong: all problems at once. */
 function numberIn(value: unknown, name: string): number | undefined {

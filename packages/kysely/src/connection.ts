@@ -54,6 +54,7 @@ export class LeasedConnection implements DatabaseConnection {
     const { signal } = options
     try {
       if (this.#lease === undefined) await this.#take(signal)
+      else this.#pool.noteTaking(this.#lease)
       // Nothing between this and sending: a transaction that ends meanwhile must not let the statement through.
       const connection = this.#connection
       const {
@@ -145,7 +146,14 @@ export class LeasedConnection implements DatabaseConnection {
 
   async begin(settings: TransactionSettings): Promise<void> {
     if (this.#lease === undefined) await this.#take(undefined)
-    if (this.#lease !== undefined) this.#transaction = await Transaction.begin(this.#pool, this.#lease, settings)
+    if (this.#lease === undefined) return
+    this.#pool.noteTaking(this.#lease)
+    this.#transaction = await Transaction.begin(this.#pool, this.#lease, settings)
+  }
+
+  /** Kysely runs a transaction's body in the call chain that begins it. */
+  holdFromHere(): void {
+    this.#pool.holdFromHere(() => this.#lease)
   }
 
   /** A savepoint was gone back to: what has failed since is undone. */

@@ -44,6 +44,7 @@ export class ResilientPostgresDriver implements Driver {
     }
     const wanted = { isolationLevel, accessMode } as const
     const handle = leased(connection)
+    handle.holdFromHere()
     await handle.control(beginStatement(wanted), () => handle.begin(wanted))
   }
 

@@ -1,21 +1,33 @@
 // Whether the pool does its work: a verdict from what a question to the database brought and from what has happened since
 // the last one, with reasons a person can act on.
 
+import type { Connection } from '../driver.js'
 import { AcquireTimeoutError, AuthenticationError, ConnectError, type MooringsError } from '../errors.js'
-import { type HealthStatus, type PoolIdentity, publish } from '../events.js'
+import { type HealthStatus, publish } from '../events.js'
 import type { Resilience } from '../options.js'
-import type { PoolHealth, PoolStats } from './setup.js'
+import { unanswered } from './farewells.js'
+import type { Lease } from './lease.js'
+import type { Lending } from './lending.js'
+import type { AcquireOptions, PoolHealth, PoolSetup, PoolStats } from './setup.js'
 
-/** Remembers the last verdict, so that a change can be told. */
-export class HealthWatch {
-  readonly #pool: PoolIdentity
-  readonly #options: Resilience
+/** What it asks of the pool. */
+export interface Asked<C extends Connection> {
+  stats(): PoolStats
+  lease(body: (lease: Lease<C>) => Promise<void>, options: AcquireOptions): Promise<void>
+}
+
+/** Asks, judges, and remembers the last verdict, so that a change can be told. */
+export class HealthWatch<C extends Connection> {
+  readonly #lending: Lending<C>
+  readonly #setup: PoolSetup<C>
+  readonly #pool: Asked<C>
   #before: Totals = { timeouts: 0, refused: 0, connectFailures: 0 }
   #status: HealthStatus | undefined
 
-  constructor(pool: PoolIdentity, options: Resilience) {
+  constructor(lending: Lending<C>, setup: PoolSetup<C>, pool: Asked<C>) {
+    this.#lending = lending
+    this.#setup = setup
     this.#pool = pool
-    this.#options = options
   }
 
   /** What the last check said. */
@@ -23,14 +35,52 @@ export class HealthWatch {
     return this.#status
   }
 
-  note(stats: PoolStats, probe: Probe): PoolHealth {
-    const health = judge(stats, probe, this.#before, this.#options)
+  async check(): Promise<PoolHealth> {
+    const { state, closed } = this.#lending.lifecycle
+    const asks = state !== 'suspended' && !closed
+    return this.#note(asks ? ((await this.#askResting()) ?? (await this.#ask())) : {})
+  }
+
+  /** From time to time: without opening a connection for it, and without taking one from a caller. */
+  async checkQuietly(): Promise<void> {
+    const { lifecycle, roster, waiters, connector } = this.#lending
+    const probe = lifecycle.running ? await this.#askResting() : undefined
+    const unused = roster.size === 0 && waiters.size === 0 && connector.lastError === undefined
+    if (!lifecycle.closed && !unused) this.#note(probe ?? {})
+  }
+
+  /** Through a connection that rests, and goes on resting. Undefined when there is none, or it was dead. */
+  async #askResting(): Promise<Probe | undefined> {
+    const { clock } = this.#setup.deadlines
+    const entry = this.#lending.roster.wake()
+    if (entry === undefined) return undefined
+    const startedAt = clock.now()
+    const error = await this.#lending.checks.keepalive(entry)
+    return error === undefined ? { latencyMs: clock.now() - startedAt } : undefined
+  }
+
+  async #ask(): Promise<Probe> {
+    const { deadlines, driver, resilience } = this.#setup
+    const { timeoutMs } = resilience.health
+    const startedAt = deadlines.clock.now()
+    const ask = ({ connection }: Lease<C>) =>
+      deadlines.limit(timeoutMs, unanswered, (signal) => connection.ping(signal))
+    try {
+      await this.#pool.lease(ask, { timeoutMs })
+      return { latencyMs: deadlines.clock.now() - startedAt }
+    } catch (error) {
+      return { error: driver.classify(error, 'statement') }
+    }
+  }
+
+  #note(probe: Probe): PoolHealth {
+    const health = judge(this.#pool.stats(), probe, this.#before, this.#setup.resilience)
     const from = this.#status
     const { status: to, reasons } = health
-    const { timeouts, refused, connectFailures } = stats
+    const { timeouts, refused, connectFailures } = health.stats
     this.#before = { timeouts, refused, connectFailures }
     this.#status = to
-    if (from !== to) publish('moorings:health:changed', this.#pool, () => ({ from, to, reasons }))
+    if (from !== to) publish('moorings:health:changed', this.#lending.identity, () => ({ from, to, reasons }))
     return health
   }
 }
@@ -50,7 +100,7 @@ interface Finding {
 type Totals = Pick<PoolStats, 'timeouts' | 'refused' | 'connectFailures'>
 
 /** @param before the totals of the last check */
-export function judge(stats: PoolStats, probe: Probe, before: Totals, options: Resilience): PoolHealth {
+function judge(stats: PoolStats, probe: Probe, before: Totals, options: Resilience): PoolHealth {
   const findings = [
     ...ofState(stats),
     ...ofProbe(probe, options.health.timeoutMs),

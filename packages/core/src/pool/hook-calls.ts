@@ -29,9 +29,12 @@ export class HookCalls {
   async credentials(): Promise<Credentials | undefined> {
     const { beforeConnect } = this.#hooks
     if (beforeConnect === undefined) return undefined
-    return this.#call('beforeConnect', undefined, (signal) => beforeConnect({ signal })).catch((error: unknown) => {
-      throw connectError(error)
-    })
+    const given = await this.#call('beforeConnect', undefined, (signal) => beforeConnect({ signal })).catch(
+      (error: unknown) => {
+        throw connectError(error)
+      },
+    )
+    return given ?? undefined
   }
 
   /** Makes a session what its borrowers may expect: a new one, and one that was put back to how it began. */
@@ -74,7 +77,8 @@ export class HookCalls {
   async afterRelease(connection: Connection, heldMs: number): Promise<'keep' | 'destroy' | undefined> {
     const { afterRelease } = this.#hooks
     if (afterRelease === undefined) return 'keep'
-    return this.#call('afterRelease', connection.id, (signal) => afterRelease({ connection, signal, heldMs }))
+    const run = (signal: AbortSignal) => afterRelease({ connection, signal, heldMs })
+    return (await this.#call('afterRelease', connection.id, run)) ?? undefined
   }
 
   /** Never rejects: the connection is closed whatever comes of it. */

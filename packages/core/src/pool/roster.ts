@@ -48,6 +48,8 @@ export class Roster<C extends Connection> {
   /** Last in, first out: what is not needed grows old at the bottom. */
   readonly #idle: Entry<C>[] = []
   readonly closedBy: Record<CloseReason, number> = countsOf(reasons)
+  /** Called when the last one has left, while somebody waits for that. */
+  emptied: (() => void) | undefined
   created = 0
   closed = 0
   lost = 0
@@ -122,6 +124,7 @@ export class Roster<C extends Connection> {
       uses: entry.uses,
       error,
     }))
+    if (this.#entries.size === 0) this.emptied?.()
     return true
   }
 }

@@ -2,31 +2,19 @@
 
 import type { Connection } from '../driver.js'
 import { endpointName } from '../endpoint-name.js'
-import type { PoolCounts } from '../errors.js'
 import type { HealthStatus } from '../events.js'
-import type { Accounts } from './accounts.js'
-import type { Connector } from './connector.js'
-import type { LeakWatch } from './leaks.js'
-import type { Entry, Roster } from './roster.js'
-import type { ConnectionStats, EndpointStats, PoolState, PoolStats } from './setup.js'
-import type { Supply } from './supply.js'
+import type { Lending } from './lending.js'
+import type { Entry } from './roster.js'
+import type { ConnectionStats, EndpointStats, PoolStats } from './setup.js'
 
-export interface StatsParts<C extends Connection> {
-  readonly name: string
-  readonly state: PoolState
-  readonly epoch: number
-  readonly now: number
-  readonly counts: PoolCounts
-  readonly roster: Roster<C>
-  readonly supply: Supply<C>
-  readonly connector: Connector<C>
-  readonly accounts: Accounts
-  readonly leaks: LeakWatch<C>
-  readonly health: HealthStatus | undefined
-}
-
-export function snapshot<C extends Connection>(parts: StatsParts<C>): PoolStats {
-  const { name, state, epoch, now, counts, roster, supply, connector, accounts, leaks, health } = parts
+export function snapshot<C extends Connection>(
+  lending: Lending<C>,
+  name: string,
+  now: number,
+  health: HealthStatus | undefined,
+): PoolStats {
+  const { lifecycle, members, roster, supply, connector, accounts, leaks } = lending
+  const counts = lending.counts()
   const { created, closed, closedBy, lost } = roster
   const { acquired, timeouts, refused, aborted, failed } = accounts
   const { min, minIdle, max } = supply.size
@@ -36,8 +24,8 @@ export function snapshot<C extends Connection>(parts: StatsParts<C>): PoolStats 
   return {
     ...counts,
     name,
-    state,
-    epoch,
+    state: lifecycle.state,
+    epoch: members.epoch,
     min,
     minIdle,
     warm: supply.warm,

@@ -1,0 +1,310 @@
+// The borrow path: how a caller comes to a connection and how the connection comes back. Who waits, what is checked,
+// mended, made and told has a room of its own; this is where they meet.
+
+import type { Clock } from '../clock.js'
+import type { Connection } from '../driver.js'
+import {
+  AcquireAbortedError,
+  AcquireTimeoutError,
+  type LeaseHolder,
+  type MooringsError,
+  PoolClosedError,
+  type PoolCounts,
+  QueueFullError,
+  SelfDeadlockError,
+} from '../errors.js'
+import { type CloseReason, hears, type PoolIdentity, publish } from '../events.js'
+import { heldHere } from '../holdings.js'
+import { Accounts } from './accounts.js'
+import { Checks } from './checks.js'
+import { Connector } from './connector.js'
+import { Farewells } from './farewells.js'
+import { HookCalls } from './hook-calls.js'
+import { LeakWatch, longestHolders } from './leaks.js'
+import { type Home, Lease } from './lease.js'
+import { Lifecycle } from './lifecycle.js'
+import { Members } from './members.js'
+import { Returns } from './returns.js'
+import { type Entry, Roster } from './roster.js'
+import { SelfDeadlocks } from './self-deadlock.js'
+import type { AcquireOptions, PoolSetup } from './setup.js'
+import { Supply } from './supply.js'
+import { Suspension } from './suspension.js'
+import { type Waiter, Waiters } from './waiters.js'
+import { WarmUp } from './warm-up.js'
+
+/** A connection that does not live as long was not really made: connecting again at once would be a hot loop. */
+const YOUNG_MS = 100
+
+export class Lending<C extends Connection> implements Home<C> {
+  readonly identity: PoolIdentity
+  readonly lifecycle: Lifecycle = new Lifecycle()
+  readonly accounts: Accounts
+  readonly roster: Roster<C>
+  readonly members: Members<C>
+  readonly waiters: Waiters<Lease<C>>
+  readonly suspension: Suspension
+  readonly farewells: Farewells
+  readonly checks: Checks<C>
+  readonly connector: Connector<C>
+  readonly supply: Supply<C>
+  readonly warmUp: WarmUp
+  readonly leaks: LeakWatch<C>
+  /** Called when a lease has ended, while somebody waits for all of them. */
+  returned: (() => void) | undefined
+  readonly #setup: PoolSetup<C>
+  readonly #clock: Clock
+  readonly #hooks: HookCalls
+  readonly #returns: Returns<C>
+  readonly #deadlocks: SelfDeadlocks<Waiter<Lease<C>>>
+  /** Hot, and looked up once. */
+  readonly #allowExitOnIdle: boolean
+
+  readonly #begun: () => void
+
+  /** @param begun called when the pool is used for the first time */
+  constructor(identity: PoolIdentity, setup: PoolSetup<C>, begun: () => void) {
+    const { driver, resilience, deadlines, random = Math.random } = setup
+    const { pool: options } = resilience
+    this.identity = identity
+    this.#setup = setup
+    this.#begun = begun
+    this.#clock = deadlines.clock
+    this.#allowExitOnIdle = options.allowExitOnIdle
+    this.accounts = new Accounts(this.#clock.now())
+    this.leaks = new LeakWatch(identity, options.leakAfterMs)
+    this.warmUp = new WarmUp(deadlines)
+    this.roster = new Roster(identity, this.#clock)
+    this.waiters = new Waiters(deadlines, (error, waitedMs) => this.#wentWithout(error, waitedMs))
+    this.suspension = new Suspension(identity, deadlines, this.waiters)
+    const hooks = new HookCalls(identity, driver, deadlines, resilience)
+    this.#hooks = hooks
+    this.farewells = new Farewells(deadlines, hooks)
+
+    const { roster, waiters, farewells } = this
+    const parts = {
+      ...{ pool: identity, driver, deadlines, options, random, hooks, roster, waiters, farewells },
+      retire: (entry: Entry<C>, reason: CloseReason) => this.members.retire(entry, reason),
+      evict: (entry: Entry<C>, reason: CloseReason, error: MooringsError) => this.members.evict(entry, reason, error),
+    }
+    this.members = new Members({ ...parts, left: (entry, reason, error) => this.#left(entry, reason, error) })
+    this.#returns = new Returns({ ...parts, fit: (entry) => this.#hand(entry) })
+    this.checks = new Checks({
+      ...parts,
+      passed: (entry) => (this.retireSpent(entry) ? this.supply.fill() : this.#give(entry)),
+      kept: (entry) => this.#hand(entry),
+      failed: (entry, reason, error) => this.#failed(entry, reason, error),
+      gone: () => this.supply.fill(),
+    })
+    this.connector = new Connector({
+      ...parts,
+      arrived: (connection, epoch, tookMs) => this.#arrived(connection, epoch, tookMs),
+      failed: (error) => this.#connectFailed(error),
+      retry: () => this.supply.fill(),
+    })
+    this.supply = new Supply({
+      ...parts,
+      checks: this.checks,
+      connector: this.connector,
+      open: () => this.lifecycle.running,
+      epoch: () => this.members.epoch,
+      retireSpent: (entry) => this.retireSpent(entry),
+    })
+    this.#deadlocks = new SelfDeadlocks(deadlines, {
+      leases: () => (this.#exhausted ? roster.leases() : undefined),
+      waiters: () => waiters.all(),
+      found: (waiter) => waiters.reject(waiter, new SelfDeadlockError(this.counts(), this.holders())),
+    })
+  }
+
+  // --- borrowing ---
+
+  async acquire(options: AcquireOptions, from: (...args: never) => unknown): Promise<Lease<C>> {
+    const taking = this.leaks.note(from)
+    if (options.signal?.aborted === true) throw this.#refused(new AcquireAbortedError(options.signal.reason))
+    const lease = this.tryAcquire() ?? (await this.#queue(options))
+    lease.taking = taking
+    return lease
+  }
+
+  tryAcquire(): Lease<C> | undefined {
+    if (!this.lifecycle.running) return undefined
+    const now = this.#clock.now()
+    const { idle } = this.roster
+    let left = false
+    for (let entry = idle.at(-1); entry !== undefined; entry = idle.at(-1)) {
+      const spent = this.checks.spent(entry, now)
+      if (spent === undefined && this.checks.needed(entry, now)) return undefined
+      this.roster.wake()
+      if (spent === undefined) {
+        const lease = this.#lend(entry, now, 0)
+        if (left || idle.length < this.supply.size.minIdle) this.supply.fill()
+        return lease
+      }
+      this.members.retire(entry, spent)
+      left = true
+    }
+    return undefined
+  }
+
+  #queue({ signal, timeoutMs }: AcquireOptions): Promise<Lease<C>> {
+    if (this.lifecycle.closed) throw this.#refused(new PoolClosedError())
+    this.begin()
+    if (this.suspension.refusing) throw this.#refused(this.suspension.error())
+    const { acquireTimeoutMs, maxWaiters } = this.#setup.resilience.pool
+    if (this.waiters.size - this.#atHand >= maxWaiters) {
+      throw this.#refused(new QueueFullError(maxWaiters, this.counts()))
+    }
+    const limitMs = timeoutMs ?? acquireTimeoutMs
+    const holds = heldHere(this)
+    const lease = this.waiters.join({ limitMs, timedOut: () => this.timedOut(limitMs), holds, signal })
+    publish('moorings:acquire:queued', this.identity, () => ({ waiting: this.waiters.size }))
+    this.supply.fill()
+    if (holds.length > 0) this.#deadlocks.watch()
+    return lease
+  }
+
+  #lend(entry: Entry<C>, now: number, waitedMs: number): Lease<C> {
+    const lease = new Lease(entry, now, this)
+    entry.state = 'leased'
+    entry.lease = lease
+    entry.uses++
+    this.accounts.acquired++
+    this.accounts.wait.record(waitedMs)
+    if (this.#allowExitOnIdle) entry.connection.ref()
+    if (hears('moorings:lease:taken')) {
+      publish('moorings:lease:taken', this.identity, () => ({ id: entry.connection.id, waitedMs }))
+    }
+    return lease
+  }
+
+  // --- returning ---
+
+  giveBack(lease: Lease<C>, entry: Entry<C>): void {
+    const now = this.#clock.now()
+    const heldMs = now - lease.takenAt
+    entry.lease = undefined
+    entry.idleSince = now
+    entry.seenAt = now
+    this.accounts.use.record(heldMs)
+    this.leaks.returned(entry, lease, now)
+    if (hears('moorings:lease:returned')) {
+      publish('moorings:lease:returned', this.identity, () => ({ id: entry.connection.id, heldMs }))
+    }
+    if (this.roster.has(entry)) {
+      if (this.#returns.clean(entry)) this.#hand(entry)
+      else this.#returns.tidy(entry, heldMs)
+    }
+    this.returned?.()
+  }
+
+  /** To the next in line, else it rests; unless it has had its day. */
+  #hand(entry: Entry<C>): void {
+    if (this.retireSpent(entry)) this.supply.fill()
+    else if (this.waiters.size > 0 && this.#hooks.has('beforeAcquire')) this.checks.forAcquire(entry)
+    else this.#give(entry)
+  }
+
+  #give(entry: Entry<C>): void {
+    const { running } = this.lifecycle
+    if (running && this.waiters.serve((waitedMs) => this.#lend(entry, this.#clock.now(), waitedMs))) return
+    if (this.roster.size > this.supply.size.max) {
+      this.members.retire(entry, 'overflow')
+      return
+    }
+    this.roster.rest(entry)
+    if (this.#allowExitOnIdle) entry.connection.unref()
+  }
+
+  retireSpent(entry: Entry<C>): boolean {
+    const spent = this.lifecycle.closed ? 'closing' : this.checks.spent(entry, this.#clock.now())
+    if (spent !== undefined) this.members.retire(entry, spent)
+    return spent !== undefined
+  }
+
+  // --- going without ---
+
+  #refused(error: MooringsError): MooringsError {
+    this.#wentWithout(error, 0)
+    return error
+  }
+
+  #wentWithout(error: MooringsError, waitedMs: number): void {
+    this.accounts.wentWithout(error)
+    publish('moorings:acquire:failed', this.identity, () => ({ error, waitedMs }))
+  }
+
+  timedOut(limitMs: number): AcquireTimeoutError {
+    return new AcquireTimeoutError(limitMs, this.counts(), this.holders(), this.connector.lastError)
+  }
+
+  /** Whoever can be given a connection without another caller's help does not count as waiting. */
+  get #atHand(): number {
+    if (!this.lifecycle.running) return 0
+    const { max, overflow } = this.supply.size
+    return this.checks.size + this.roster.idle.length + max + overflow - this.roster.size
+  }
+
+  /** Nothing is left that could serve a waiter but what is lent. */
+  get #exhausted(): boolean {
+    const { max, overflow } = this.supply.size
+    const full = this.roster.size >= max + overflow && this.connector.size === 0
+    return full && this.roster.all().every(({ state }) => state === 'leased')
+  }
+
+  holders(): LeaseHolder[] {
+    return longestHolders(this.roster.all(), this.#clock.now())
+  }
+
+  counts(): PoolCounts {
+    const { max, overflow } = this.supply.size
+    const idle = this.roster.idle.length + this.checks.size
+    const leased = this.roster.size - idle
+    return { idle, leased, connecting: this.connector.size, waiting: this.waiters.size, max, overflow }
+  }
+
+  // --- beginning, arriving and leaving ---
+
+  /** With the first use. */
+  begin(): void {
+    if (this.lifecycle.state !== 'new') return
+    this.lifecycle.move('running')
+    const { min, max, overflow } = this.supply.size
+    publish('moorings:pool:started', this.identity, () => ({ min, max, overflow }))
+    this.supply.scale(this.#clock.now(), 0)
+    this.#begun()
+    this.supply.fill()
+  }
+
+  #arrived(connection: C, epoch: number, tookMs: number): void {
+    this.accounts.connect.record(tookMs)
+    const entry = this.members.add(connection, epoch)
+    if (entry !== undefined) this.#hand(entry)
+    this.warmUp.arrived(this.roster.size)
+    this.supply.fill()
+  }
+
+  #connectFailed(error: MooringsError): void {
+    // Nothing lives and trying again cannot help (wrong password, unknown database): waiting for the timeout would only hide it.
+    if (error.retry === 'never' && this.roster.size === 0) this.waiters.rejectAll(() => error)
+    this.warmUp.failed(error)
+    this.supply.fill()
+  }
+
+  /** It was asked, and is not to be lent. */
+  #failed(entry: Entry<C>, reason: CloseReason, error: MooringsError): void {
+    this.members.evict(entry, reason, error)
+    if (reason !== 'invalid') return
+    // All that rest may be as dead: asked at once, not one after the other.
+    for (let rest = this.roster.wake(); rest !== undefined; rest = this.roster.wake()) this.checks.forAcquire(rest)
+  }
+
+  #left(entry: Entry<C>, reason: CloseReason, error: MooringsError | undefined): void {
+    this.checks.forget(entry)
+    const now = this.#clock.now()
+    if (reason === 'lost' || reason === 'invalid' || reason === 'destroyed') this.checks.suspect(now)
+    if (reason === 'lost' && error !== undefined && now - entry.arrivedAt < YOUNG_MS) this.connector.lostYoung(error)
+    // Whoever retires others sees to the supply when all are gone.
+    if (error !== undefined) this.supply.fill()
+  }
+}
