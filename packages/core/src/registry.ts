@@ -3,17 +3,13 @@
 import { ConnectError, InvalidOptionsError, isMooringsError, PoolClosedError } from './errors.js'
 import type { HealthStatus } from './events.js'
 import { describeGiven } from './option-problems.js'
-
-interface StartLimits {
-  readonly timeoutMs?: number | undefined
-  readonly failFast?: boolean | undefined
-}
+import type { StartOptions } from './pool/setup.js'
 
 /** What a registry asks of a pool; `Pool` is one. */
 export interface ManagedPool {
   readonly closed: boolean
   /** Resolves once it has the connections it keeps, rejects when it cannot have them. */
-  start(options?: StartLimits): Promise<void>
+  start(options?: StartOptions): Promise<void>
   stats(): unknown
   /** Never rejects: what is wrong is in the answer. */
   health(): Promise<{ readonly status: HealthStatus }>
@@ -99,7 +95,7 @@ export class PoolRegistry<Pools extends Record<string, ManagedPool>> {
    *   order of their names
    * @throws PoolClosedError after `close()`, also one that comes while it starts
    */
-  start(options?: StartLimits): Promise<void> {
+  start(options?: StartOptions): Promise<void> {
     if (this.#closed) return Promise.reject(new PoolClosedError('The pools are closed: they cannot be started again'))
     this.#starting ??= this.#start(options).finally(() => {
       this.#starting = undefined
@@ -107,7 +103,7 @@ export class PoolRegistry<Pools extends Record<string, ManagedPool>> {
     return this.#starting
   }
 
-  async #start(options: StartLimits | undefined): Promise<void> {
+  async #start(options: StartOptions | undefined): Promise<void> {
     const slots = Object.entries(this.#slots).filter(([, slot]) => !slot.started)
     // All are waited for, so that whoever repairs the configuration hears of everything that is wrong with it.
     const outcomes = await Promise.allSettled(slots.map(([, slot]) => slot.start(options)))
@@ -181,7 +177,7 @@ class Slot<P extends ManagedPool> {
     return this.#started && !this.#pool.closed
   }
 
-  async start(options: StartLimits | undefined): Promise<void> {
+  async start(options: StartOptions | undefined): Promise<void> {
     if (this.#pool.closed) this.#replace()
     await this.#pool.start(options)
     this.#started = true
