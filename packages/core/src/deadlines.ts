@@ -27,9 +27,13 @@ export class Deadlines {
     this.clock = clock
   }
 
-  /** Calls `passed` once, `delayMs` from now and never earlier, unless deleted before. */
-  add(delayMs: number, passed: () => void, holds = true): Deadline {
-    const deadline: Deadline = { at: this.clock.now() + delayMs, passed, holds }
+  /**
+   * Calls `passed` once, `delayMs` from now and never earlier, unless deleted before.
+   *
+   * @param now by the clock, for whoever has just asked it
+   */
+  add(delayMs: number, passed: () => void, holds = true, now: number = this.clock.now()): Deadline {
+    const deadline: Deadline = { at: now + delayMs, passed, holds }
     this.#pending.add(deadline)
     if (deadline.at < this.#armedFor) this.#arm(deadline.at)
     if (holds && ++this.#holding === 1) this.#timer?.ref()

@@ -181,7 +181,7 @@ export class LeasedConnection implements DatabaseConnection {
 
   async #take(signal: AbortSignal | undefined): Promise<void> {
     if (this.#released) throw new LeaseReleasedError()
-    const lease = this.#pool.tryAcquire() ?? (await this.#pool.acquire({ signal }))
+    const lease = this.#pool.tryAcquire() ?? (await this.#pool.acquire({ signal, brief: true }))
     // Given back, or taken by another statement, while it was waited for.
     if (this.#released || this.#lease !== undefined) lease.release()
     else this.#lease = lease

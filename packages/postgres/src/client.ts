@@ -109,7 +109,7 @@ export function createClient(pool: PostgresPool): Client {
         onLease(lease, query, { alone: true, done: () => lease.release() })
         return
       }
-      pool.acquire().then(
+      pool.acquire({ brief: true }).then(
         (waited) => onLease(waited, query, { alone: true, done: () => waited.release() }),
         (error: unknown) => query.reject(error),
       )

@@ -26,9 +26,9 @@ export interface ChecksParts<C extends Connection> {
   readonly waiters: Waiters<Lease<C>>
   readonly hooks: HookCalls
   /** It may be lent now, to the first in line. */
-  readonly passed: (entry: Entry<C>) => void
+  readonly passed: (entry: Entry<C>, now: number) => void
   /** It lives, and nobody in particular is to have it. */
-  readonly kept: (entry: Entry<C>) => void
+  readonly kept: (entry: Entry<C>, now: number) => void
   readonly failed: (entry: Entry<C>, reason: CloseReason, error: MooringsError) => void
   /** It left by itself meanwhile. */
   readonly gone: () => void
@@ -116,8 +116,8 @@ export class Checks<C extends Connection> {
     const next = why === 'acquire' ? await this.#approval(entry) : 'keep'
     this.#running.delete(entry)
     if (!roster.has(entry)) gone()
-    else if (next === 'pass') passed(entry)
-    else if (next === 'keep') kept(entry)
+    else if (next === 'pass') passed(entry, deadlines.clock.now())
+    else if (next === 'keep') kept(entry, deadlines.clock.now())
     else failed(entry, 'hook', next)
     return undefined
   }

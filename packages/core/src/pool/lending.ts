@@ -88,11 +88,11 @@ export class Lending<C extends Connection> implements Home<C> {
       evict: (entry: Entry<C>, reason: CloseReason, error: MooringsError) => this.members.evict(entry, reason, error),
     }
     this.members = new Members({ ...parts, left: (entry, reason, error) => this.#left(entry, reason, error) })
-    this.#returns = new Returns({ ...parts, fit: (entry) => this.#hand(entry) })
+    this.#returns = new Returns({ ...parts, fit: (entry) => this.#hand(entry, this.#clock.now()) })
     this.checks = new Checks({
       ...parts,
-      passed: (entry) => (this.retireSpent(entry) ? this.supply.fill() : this.#give(entry)),
-      kept: (entry) => this.#hand(entry),
+      passed: (entry, now) => (this.retireSpent(entry, now) ? this.supply.fill() : this.#give(entry, now)),
+      kept: (entry, now) => this.#hand(entry, now),
       failed: (entry, reason, error) => this.#failed(entry, reason, error),
       gone: () => this.supply.fill(),
     })
@@ -108,7 +108,7 @@ export class Lending<C extends Connection> implements Home<C> {
       connector: this.connector,
       open: () => this.lifecycle.running,
       epoch: () => this.members.epoch,
-      retireSpent: (entry) => this.retireSpent(entry),
+      retireSpent: (entry) => this.retireSpent(entry, this.#clock.now()),
     })
     this.#deadlocks = new SelfDeadlocks(deadlines, {
       leases: () => (this.#exhausted ? roster.leases() : undefined),
@@ -120,7 +120,7 @@ export class Lending<C extends Connection> implements Home<C> {
   // --- borrowing ---
 
   async acquire(options: AcquireOptions, from: (...args: never) => unknown): Promise<Lease<C>> {
-    const taking = this.leaks.note(from)
+    const taking = options.brief === true ? undefined : this.leaks.note(from)
     if (options.signal?.aborted === true) throw this.#refused(new AcquireAbortedError(options.signal.reason))
     const lease = this.tryAcquire() ?? (await this.#queue(options))
     lease.taking = taking
@@ -128,9 +128,9 @@ export class Lending<C extends Connection> implements Home<C> {
   }
 
   tryAcquire(): Lease<C> | undefined {
-    if (!this.lifecycle.running) return undefined
-    const now = this.#clock.now()
     const { idle } = this.roster
+    if (idle.length === 0 || !this.lifecycle.running) return undefined
+    const now = this.#clock.now()
     let left = false
     for (let entry = idle.at(-1); entry !== undefined; entry = idle.at(-1)) {
       const spent = this.checks.spent(entry, now)
@@ -192,22 +192,25 @@ export class Lending<C extends Connection> implements Home<C> {
       publish('moorings:lease:returned', this.identity, () => ({ id: entry.connection.id, heldMs }))
     }
     if (this.roster.has(entry)) {
-      if (this.#returns.clean(entry)) this.#hand(entry)
+      if (this.#returns.clean(entry)) this.#hand(entry, now)
       else this.#returns.tidy(entry, heldMs)
     }
     this.returned?.()
   }
 
   /** To the next in line, else it rests; unless it has had its day. */
-  #hand(entry: Entry<C>): void {
-    if (this.retireSpent(entry)) this.supply.fill()
+  #hand(entry: Entry<C>, now: number): void {
+    if (this.retireSpent(entry, now)) this.supply.fill()
     else if (this.waiters.size > 0 && this.#hooks.has('beforeAcquire')) this.checks.forAcquire(entry)
-    else this.#give(entry)
+    else this.#give(entry, now)
   }
 
-  #give(entry: Entry<C>): void {
-    const { running } = this.lifecycle
-    if (running && this.waiters.serve((waitedMs) => this.#lend(entry, this.#clock.now(), waitedMs))) return
+  #give(entry: Entry<C>, now: number): void {
+    const waiter = this.lifecycle.running ? this.waiters.next() : undefined
+    if (waiter !== undefined) {
+      waiter.resolve(this.#lend(entry, now, now - waiter.joinedAt))
+      return
+    }
     if (this.roster.size > this.supply.size.max) {
       this.members.retire(entry, 'overflow')
       return
@@ -216,8 +219,8 @@ export class Lending<C extends Connection> implements Home<C> {
     if (this.#allowExitOnIdle) entry.connection.unref()
   }
 
-  retireSpent(entry: Entry<C>): boolean {
-    const spent = this.lifecycle.closed ? 'closing' : this.checks.spent(entry, this.#clock.now())
+  retireSpent(entry: Entry<C>, now: number): boolean {
+    const spent = this.lifecycle.closed ? 'closing' : this.checks.spent(entry, now)
     if (spent !== undefined) this.members.retire(entry, spent)
     return spent !== undefined
   }
@@ -279,7 +282,7 @@ export class Lending<C extends Connection> implements Home<C> {
   #arrived(connection: C, epoch: number, tookMs: number): void {
     this.accounts.connect.record(tookMs)
     const entry = this.members.add(connection, epoch)
-    if (entry !== undefined) this.#hand(entry)
+    if (entry !== undefined) this.#hand(entry, entry.arrivedAt)
     this.warmUp.arrived(this.roster.size)
     this.supply.fill()
   }

@@ -12,6 +12,8 @@ export interface AcquireOptions {
   readonly signal?: AbortSignal | undefined
   /** Milliseconds; default `resilience.pool.acquireTimeoutMs`. */
   readonly timeoutMs?: number | undefined
+  /** For a single statement: it cannot be forgotten, so no stack is kept for a report of leaks. Default false. */
+  readonly brief?: boolean | undefined
 }
 
 export interface StartOptions {

@@ -12,7 +12,7 @@ export interface Waiter<L> {
   /** The leases its own call chain holds while it waits. */
   readonly holds: readonly Lease[]
   readonly signal: AbortSignal | undefined
-  readonly aborted: () => void
+  readonly aborted: (() => void) | undefined
   /** None while the queue stands still; then `leftMs` is what it had left. */
   deadline: Deadline | undefined
   leftMs: number
@@ -46,7 +46,7 @@ export class Waiters<L> {
     return this.#queue
   }
 
-  /** Resolves with what `serve` is given on its turn. */
+  /** Resolves with what it is given on its turn. */
   join({ limitMs, timedOut, holds, signal }: Wait): Promise<L> {
     return new Promise((resolve, reject) => {
       const waiter: Waiter<L> = {
@@ -57,23 +57,21 @@ export class Waiters<L> {
         passed: () => this.reject(waiter, timedOut()),
         holds,
         signal,
-        aborted: () => this.reject(waiter, new AcquireAbortedError(signal?.reason)),
+        aborted: signal && (() => this.reject(waiter, new AcquireAbortedError(signal.reason))),
         deadline: undefined,
         leftMs: limitMs,
       }
       this.#queue.add(waiter)
-      if (!this.#paused) this.#wait(waiter)
-      signal?.addEventListener('abort', waiter.aborted, { once: true })
+      if (!this.#paused) waiter.deadline = this.#deadlines.add(limitMs, waiter.passed, true, waiter.joinedAt)
+      if (waiter.aborted !== undefined) signal?.addEventListener('abort', waiter.aborted, { once: true })
     })
   }
 
-  /** Serves the first in line, if anybody waits. `take` is called only then. */
-  serve(take: (waitedMs: number) => L): boolean {
+  /** The first in line, to be served: it waits no more. */
+  next(): Waiter<L> | undefined {
     const waiter = this.#first()
-    if (waiter === undefined) return false
-    this.#leave(waiter)
-    waiter.resolve(take(this.#deadlines.clock.now() - waiter.joinedAt))
-    return true
+    if (waiter !== undefined) this.#leave(waiter)
+    return waiter
   }
 
   reject(waiter: Waiter<L>, error: MooringsError): void {
@@ -124,6 +122,6 @@ export class Waiters<L> {
   #leave(waiter: Waiter<L>): void {
     this.#queue.delete(waiter)
     if (waiter.deadline !== undefined) this.#deadlines.delete(waiter.deadline)
-    waiter.signal?.removeEventListener('abort', waiter.aborted)
+    if (waiter.aborted !== undefined) waiter.signal?.removeEventListener('abort', waiter.aborted)
   }
 }
