@@ -38,16 +38,20 @@ export interface HeldOperation {
 export interface FakeConnectionParts {
   readonly id: number
   readonly epoch: number
+  /** Where it leads; `db.test:5432` unless told otherwise. */
+  readonly endpoint?: Endpoint
   /** What every operation is answered by, unless told otherwise. */
   readonly answers?: ReadonlyMap<Operation, Answer>
 }
+
+const usual: Endpoint = { host: 'db.test', port: 5432, role: 'primary' }
 
 type LostListener = (reason: MooringsError, how: 'lost' | 'destroyed') => void
 
 export class FakeConnection implements Connection {
   readonly id: number
   readonly epoch: number
-  readonly endpoint: Endpoint = { host: 'db.test', port: 5432, role: 'primary' }
+  readonly endpoint: Endpoint
   /** Everything that was sent, in order: `begin`, `savepoint s0`, `ping`, … */
   readonly sent: string[] = []
   /** How it ended: `lost` by itself, `closed` after a goodbye, `destroyed` by us. */
@@ -65,9 +69,10 @@ export class FakeConnection implements Connection {
   #lost: MooringsError | undefined
   #onLost: LostListener | undefined
 
-  constructor({ id, epoch, answers }: FakeConnectionParts) {
+  constructor({ id, epoch, endpoint = usual, answers }: FakeConnectionParts) {
     this.id = id
     this.epoch = epoch
+    this.endpoint = endpoint
     this.#always = new Map(answers)
   }
 

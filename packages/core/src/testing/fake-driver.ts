@@ -1,6 +1,6 @@
 // A driver to nowhere: every connect succeeds at once, unless a test holds it and decides its outcome.
 
-import type { ConnectRequest, Driver, ErrorSite } from '../driver.js'
+import type { ConnectRequest, Driver, Endpoint, ErrorSite } from '../driver.js'
 import { ConnectError, isMooringsError, type MooringsError, StatementError } from '../errors.js'
 import { type Answer, FakeConnection, type Operation } from './fake-connection.js'
 
@@ -27,6 +27,8 @@ export class FakeDriver implements Driver<FakeConnection> {
   readonly connections: FakeConnection[] = []
   /** How connects from now on are answered. */
   connects: ConnectAnswer = 'ok'
+  /** Where connections that arrive from now on lead to; the fake's usual place when undefined. */
+  endpoint: Endpoint | undefined
   readonly #answers = new Map<Operation, Answer>()
 
   /** Answers every call of an operation on connections made from now on. */
@@ -84,7 +86,12 @@ export class FakeDriver implements Driver<FakeConnection> {
   }
 
   #make(epoch: number): FakeConnection {
-    const connection = new FakeConnection({ id: this.connections.length + 1, epoch, answers: this.#answers })
+    const connection = new FakeConnection({
+      id: this.connections.length + 1,
+      epoch,
+      answers: this.#answers,
+      ...(this.endpoint && { endpoint: this.endpoint }),
+    })
     this.connections.push(connection)
     return connection
   }
