@@ -158,7 +158,7 @@ it('calls a pool by its key in events', async () => {
 })
 
 describe('a shared pool', () => {
-  const answers = [1, 2, 3, 4, 5, 6]
+  const answers = [1, 2, 3, 4, 5, 6, 7]
   const well = { output: '', code: 0, signal: null }
 
   it('is found again by a module that is evaluated anew: no backend more', async () => {

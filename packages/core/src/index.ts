@@ -67,6 +67,7 @@ export type {
   SuspendOptions,
 } from './pool/setup.js'
 export type { Taking } from './pool/stacks.js'
+export { redact } from './redact.js'
 export { type ManagedPool, type PoolFactories, PoolRegistry, type RegistryHealth } from './registry.js'
 export { type Shareable, type SharedRequest, sharedPool } from './shared.js'
 export { Transaction, type TransactionScope, type TransactionState } from './transaction.js'

@@ -16,7 +16,7 @@ import { TableCodec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import { streamRows } from './cursor.js'
 import type { RunOptions } from './job.js'
-import { asLibraryQuery, type LibraryQuery, type LibrarySql, librarySql } from './library.js'
+import { asLibraryQuery, type LibraryQuery, type LibrarySql } from './library.js'
 import { noteOrigin } from './origins.js'
 import { PostgresPool } from './pool.js'
 import { parseModes } from './words.js'
@@ -81,7 +81,7 @@ export function createClient(pool: PostgresPool): Client {
     parameters: {},
     shared: { retries: 0, typeArrayMap: driver.arrays.byElement },
   }
-  const template = librarySql(options)
+  const template = pool.librarySql(options)
   options.max = resilience.pool.max
   const codec = new TableCodec(options)
 

@@ -14,6 +14,7 @@ import {
 import type { Options, PostgresType, Sql } from 'postgres'
 import type { PostgresConnection } from './connection.js'
 import { PostgresDriver } from './driver.js'
+import { type LibrarySql, librarySql } from './library.js'
 import { Listener } from './listener.js'
 import { parsePoolOptions, type StockClient } from './options.js'
 
@@ -68,6 +69,8 @@ const brand: unique symbol = Symbol.for('moorings.postgres.pool') as never
 export class PostgresPool extends Pool<PostgresConnection> {
   declare readonly driver: PostgresDriver
   readonly listener: Listener
+  /** For its clients: a piece of SQL means nothing to another copy of postgres.js than the one its connections have. */
+  readonly librarySql: (options: object) => LibrarySql = librarySql
 
   static {
     Object.defineProperty(this.prototype, brand, { value: true })

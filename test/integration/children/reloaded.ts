@@ -26,5 +26,7 @@ export async function page(): Promise<unknown[]> {
   answers.push(await kysely.transaction().execute(async (trx) => (await kyselySql`select 4 as n`.execute(trx)).rows))
   answers.push(await db.$client`select ${5}::int as n`)
   answers.push(await db.$client.begin((tx) => tx`select ${6}::int as n`))
+  // A piece of SQL that only the library that made it knows for one.
+  answers.push(await db.$client`select ${db.$client('n')} from (select 7 as n) as t`)
   return answers.flatMap((rows) => (Array.isArray(rows) ? rows : [])).map(({ n }) => n)
 }
