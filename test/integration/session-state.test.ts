@@ -240,6 +240,17 @@ describe('what a session began with survives a reset', () => {
   })
 })
 
+it('a set-up that was undone for what nobody could know of before spoils the session', async () => {
+  const connection = await lend()
+  await connection.execute({ text: "set work_mem = '77MB'" })
+  connection.keepState()
+  const text = 'begin; set search_path = elsewhere; commit; select pg_sleep(60)'
+  await errorOf(connection.execute({ text }, { timeoutMs: 300 }))
+  expect(connection.sessionState).toBe('clean')
+  await connection.reset(signal)
+  expect(connection.sessionState).toBe('spoilt')
+})
+
 describe('nothing is sent for a session', () => {
   it.each<[string, readonly string[]]>([
     ['never used', []],

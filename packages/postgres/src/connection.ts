@@ -229,12 +229,15 @@ export class PostgresConnection implements Connection {
   }
 
   async reset(_signal: AbortSignal): Promise<void> {
+    const known = this.sessionState !== 'clean'
     await this.#statements.quiet()
     if (this.transactionStatus !== 'idle') await this.rollback()
-    const { undo } = this.#marks
+    const { undo, undoesSetUp } = this.#marks
     if (undo === '') return
     await this.#command(undo, unlimited)
     this.#marks.undone()
+    // What a cancelled statement turned out to have left. Whoever asked could not know that the set-up is to run again.
+    if (undoesSetUp && !known) this.#marks.declare('other')
   }
 
   // --- the end ---

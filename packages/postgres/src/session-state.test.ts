@@ -73,11 +73,12 @@ describe('what the set-up did', () => {
   it('is undone together with what a borrower left, so that the set-up can run again', () => {
     const marks = sent('create temp table settings_of_mine (name text)')
     marks.keep()
+    expect([marks.undo, marks.undoesSetUp]).toEqual(['', false])
     marks.declare('locks')
-    expect(marks.undo).toBe(`${undoLocks}; discard temp`)
+    expect([marks.undo, marks.undoesSetUp]).toEqual([`${undoLocks}; discard temp`, true])
     marks.undone()
     marks.declare('locks')
-    expect(marks.undo).toBe(undoLocks)
+    expect([marks.undo, marks.undoesSetUp]).toEqual([undoLocks, false])
   })
 
   it('is missed once a borrower has reset it', () => {

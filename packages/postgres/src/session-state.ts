@@ -39,6 +39,11 @@ export class SessionMarks {
     return undoing.flatMap(([bit, text]) => ((left & bit) === 0 ? [] : [text])).join('; ')
   }
 
+  /** Whether what the set-up did goes with it. */
+  get undoesSetUp(): boolean {
+    return this.#dirty !== 0 && this.#kept !== 0
+  }
+
   /** @throws InvalidOptionsError when there is no such word */
   declare(left: SessionState): void {
     if (!Object.hasOwn(words, left)) {
