@@ -54,7 +54,7 @@ export class LeasedConnection implements DatabaseConnection {
     const { signal } = options
     try {
       if (this.#lease === undefined) await this.#take(signal)
-      else this.#pool.noteTaking(this.#lease)
+      else this.#pool.prolong(this.#lease)
       // Nothing between this and sending: a transaction that ends meanwhile must not let the statement through.
       const connection = this.#connection
       const {
@@ -147,7 +147,7 @@ export class LeasedConnection implements DatabaseConnection {
   async begin(settings: TransactionSettings): Promise<void> {
     if (this.#lease === undefined) await this.#take(undefined)
     if (this.#lease === undefined) return
-    this.#pool.noteTaking(this.#lease)
+    this.#pool.prolong(this.#lease)
     this.#transaction = await Transaction.begin(this.#pool, this.#lease, settings)
   }
 

@@ -14,6 +14,11 @@ export class Farewells {
   readonly #hooks: HookCalls
   readonly #leaving = new Map<Connection, Promise<void>>()
   readonly #cancelling = new Set<Promise<void>>()
+  #hurry = () => {}
+  /** Ends the wait for hooks. */
+  readonly #hurried = new Promise<void>((resolve) => {
+    this.#hurry = resolve
+  })
 
   constructor(deadlines: Deadlines, hooks: HookCalls) {
     this.#deadlines = deadlines
@@ -35,7 +40,9 @@ export class Farewells {
 
   /** Without a hook the connection is fenced at once: whoever still holds it cannot use it. */
   async #goodbye(connection: Connection, reason: CloseReason, signal: AbortSignal): Promise<void> {
-    if (this.#hooks.has('beforeClose')) await this.#hooks.beforeClose(connection, reason)
+    if (this.#hooks.has('beforeClose')) {
+      await Promise.race([this.#hooks.beforeClose(connection, reason), this.#hurried])
+    }
     await connection.close(signal)
   }
 
@@ -50,6 +57,7 @@ export class Farewells {
 
   /** No more waiting. */
   destroy(reason: MooringsError): void {
+    this.#hurry()
     for (const connection of this.#leaving.keys()) connection.destroy(reason)
   }
 

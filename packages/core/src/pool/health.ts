@@ -38,7 +38,20 @@ export class HealthWatch<C extends Connection> {
   async check(): Promise<PoolHealth> {
     const { state, closed } = this.#lending.lifecycle
     const asks = state !== 'suspended' && !closed
-    return this.#note(asks ? ((await this.#askResting()) ?? (await this.#ask())) : {})
+    return this.#note(asks ? await this.#probe() : {})
+  }
+
+  /** Within its time as a whole, whatever takes long. */
+  async #probe(): Promise<Probe> {
+    const { deadlines, driver, resilience } = this.#setup
+    const { timeoutMs } = resilience.health
+    const until = deadlines.clock.now() + timeoutMs
+    try {
+      const probe = async () => (await this.#askResting()) ?? (await this.#ask(until))
+      return await deadlines.limit(timeoutMs, unanswered, probe)
+    } catch (error) {
+      return { error: driver.classify(error, 'statement') }
+    }
   }
 
   /** From time to time: without opening a connection for it, and without taking one from a caller. */
@@ -59,18 +72,14 @@ export class HealthWatch<C extends Connection> {
     return error === undefined ? { latencyMs: clock.now() - startedAt } : undefined
   }
 
-  async #ask(): Promise<Probe> {
-    const { deadlines, driver, resilience } = this.#setup
-    const { timeoutMs } = resilience.health
+  async #ask(until: number): Promise<Probe> {
+    const { deadlines } = this.#setup
+    const leftMs = () => Math.max(1, Math.floor(until - deadlines.clock.now()))
     const startedAt = deadlines.clock.now()
-    const ask = ({ connection }: Lease<C>) =>
-      deadlines.limit(timeoutMs, unanswered, (signal) => connection.ping(signal))
-    try {
-      await this.#pool.lease(ask, { timeoutMs })
-      return { latencyMs: deadlines.clock.now() - startedAt }
-    } catch (error) {
-      return { error: driver.classify(error, 'statement') }
-    }
+    const ask = ({ connection }: Lease<C>) => deadlines.limit(leftMs(), unanswered, (signal) => connection.ping(signal))
+    // Why no connection was had says more than that the time is over, so it comes first.
+    await this.#pool.lease(ask, { timeoutMs: Math.ceil(leftMs() * 0.8) })
+    return { latencyMs: deadlines.clock.now() - startedAt }
   }
 
   #note(probe: Probe): PoolHealth {

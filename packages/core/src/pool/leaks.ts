@@ -10,7 +10,8 @@ import { applicationFrame, stackOfNow, type Taking } from './stacks.js'
 export class LeakWatch<C extends Connection> {
   readonly #pool: PoolIdentity
   readonly #afterMs: number
-  readonly #reported = new Set<Lease<C>>()
+  /** Weak: one that is never given back must not be kept for that. */
+  readonly #reported = new WeakSet<Lease<C>>()
   found = 0
   reclaimed = 0
 
@@ -25,9 +26,9 @@ export class LeakWatch<C extends Connection> {
     return this.#afterMs > 0 ? stackOfNow(below) : undefined
   }
 
-  /** Those reported that have not come back. */
-  get now(): number {
-    return this.#reported.size
+  /** How many of these were reported. */
+  count(leases: readonly Lease<C>[]): number {
+    return leases.filter((lease) => this.#reported.has(lease)).length
   }
 
   /** Reports what is due. Returns those to be taken back, if that is wanted, and when to look again. */
@@ -54,7 +55,7 @@ export class LeakWatch<C extends Connection> {
 
   /** To be called at every return. */
   returned(entry: Entry<C>, lease: Lease<C>, now: number): void {
-    if (this.#reported.size === 0 || !this.#reported.delete(lease)) return
+    if (this.found === 0 || !this.#reported.delete(lease)) return
     this.#tell('moorings:leak:returned', entry, lease, now)
   }
 

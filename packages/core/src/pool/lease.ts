@@ -16,6 +16,11 @@ export class Lease<C extends Connection = Connection> {
   readonly takenAt: number
   /** The stack of its taking, if one was kept: for a report, should it be held for too long. */
   taking: Taking | undefined
+  /**
+   * Taken for a single statement: what that leaves on the session stays, as it would without a pool of ours, where an
+   * application of one connection may rely on it. What anybody else leaves is undone.
+   */
+  brief = true
   readonly #entry: Entry<C>
   #home: Home<C> | undefined
 

@@ -18,6 +18,7 @@ import { heldHere } from '../holdings.js'
 import { Accounts } from './accounts.js'
 import { Checks } from './checks.js'
 import { Connector } from './connector.js'
+import { Drain } from './drain.js'
 import { Farewells } from './farewells.js'
 import { HookCalls } from './hook-calls.js'
 import { LeakWatch, longestHolders } from './leaks.js'
@@ -50,8 +51,7 @@ export class Lending<C extends Connection> implements Home<C> {
   readonly supply: Supply<C>
   readonly warmUp: WarmUp
   readonly leaks: LeakWatch<C>
-  /** Called when a lease has ended, while somebody waits for all of them. */
-  returned: (() => void) | undefined
+  readonly drain: Drain
   readonly #setup: PoolSetup<C>
   readonly #clock: Clock
   readonly #hooks: HookCalls
@@ -75,6 +75,7 @@ export class Lending<C extends Connection> implements Home<C> {
     this.leaks = new LeakWatch(identity, options.leakAfterMs)
     this.warmUp = new WarmUp(deadlines)
     this.roster = new Roster(identity, this.#clock)
+    this.drain = new Drain(deadlines, () => this.roster.leases().length)
     this.waiters = new Waiters(deadlines, (error, waitedMs) => this.#wentWithout(error, waitedMs))
     this.suspension = new Suspension(identity, deadlines, this.waiters)
     const hooks = new HookCalls(identity, driver, deadlines, resilience)
@@ -84,11 +85,14 @@ export class Lending<C extends Connection> implements Home<C> {
     const { roster, waiters, farewells } = this
     const parts = {
       ...{ pool: identity, driver, deadlines, options, random, hooks, roster, waiters, farewells },
-      retire: (entry: Entry<C>, reason: CloseReason) => this.members.retire(entry, reason),
       evict: (entry: Entry<C>, reason: CloseReason, error: MooringsError) => this.members.evict(entry, reason, error),
     }
     this.members = new Members({ ...parts, left: (entry, reason, error) => this.#left(entry, reason, error) })
-    this.#returns = new Returns({ ...parts, fit: (entry) => this.#hand(entry, this.#clock.now()) })
+    const retire = (entry: Entry<C>, reason: CloseReason) => {
+      this.members.retire(entry, reason)
+      this.supply.fill()
+    }
+    this.#returns = new Returns({ ...parts, retire, fit: (entry) => this.#hand(entry, this.#clock.now()) })
     this.checks = new Checks({
       ...parts,
       passed: (entry, now) => (this.retireSpent(entry, now) ? this.supply.fill() : this.#give(entry, now)),
@@ -124,6 +128,7 @@ export class Lending<C extends Connection> implements Home<C> {
     if (options.signal?.aborted === true) throw this.#refused(new AcquireAbortedError(options.signal.reason))
     const lease = this.tryAcquire() ?? (await this.#queue(options))
     lease.taking = taking
+    lease.brief = options.brief === true
     return lease
   }
 
@@ -192,10 +197,10 @@ export class Lending<C extends Connection> implements Home<C> {
       publish('moorings:lease:returned', this.identity, () => ({ id: entry.connection.id, heldMs }))
     }
     if (this.roster.has(entry)) {
-      if (this.#returns.clean(entry)) this.#hand(entry, now)
+      if (this.#returns.clean(entry, lease)) this.#hand(entry, now)
       else this.#returns.tidy(entry, heldMs)
     }
-    this.returned?.()
+    this.drain.look()
   }
 
   /** To the next in line, else it rests; unless it has had its day. */
@@ -206,17 +211,16 @@ export class Lending<C extends Connection> implements Home<C> {
   }
 
   #give(entry: Entry<C>, now: number): void {
-    const waiter = this.lifecycle.running ? this.waiters.next() : undefined
-    if (waiter !== undefined) {
-      waiter.resolve(this.#lend(entry, now, now - waiter.joinedAt))
-      return
+    const { max, overflow } = this.supply.size
+    // One more than the pool may have: it was made smaller.
+    const surplus = this.roster.size > max + overflow
+    const waiter = this.lifecycle.running && !surplus ? this.waiters.next() : undefined
+    if (waiter !== undefined) waiter.resolve(this.#lend(entry, now, now - waiter.joinedAt))
+    else if (this.roster.size > max) this.members.retire(entry, 'overflow')
+    else {
+      this.roster.rest(entry)
+      if (this.#allowExitOnIdle) entry.connection.unref()
     }
-    if (this.roster.size > this.supply.size.max) {
-      this.members.retire(entry, 'overflow')
-      return
-    }
-    this.roster.rest(entry)
-    if (this.#allowExitOnIdle) entry.connection.unref()
   }
 
   retireSpent(entry: Entry<C>, now: number): boolean {
@@ -245,7 +249,7 @@ export class Lending<C extends Connection> implements Home<C> {
   get #atHand(): number {
     if (!this.lifecycle.running) return 0
     const { max, overflow } = this.supply.size
-    return this.checks.size + this.roster.idle.length + max + overflow - this.roster.size
+    return this.checks.size + this.roster.idle.length + Math.max(0, max + overflow - this.roster.size)
   }
 
   /** Nothing is left that could serve a waiter but what is lent. */
@@ -272,10 +276,10 @@ export class Lending<C extends Connection> implements Home<C> {
   begin(): void {
     if (this.lifecycle.state !== 'new') return
     this.lifecycle.move('running')
+    this.#begun()
     const { min, max, overflow } = this.supply.size
     publish('moorings:pool:started', this.identity, () => ({ min, max, overflow }))
     this.supply.scale(this.#clock.now(), 0)
-    this.#begun()
     this.supply.fill()
   }
 
@@ -306,7 +310,9 @@ export class Lending<C extends Connection> implements Home<C> {
     this.checks.forget(entry)
     const now = this.#clock.now()
     if (reason === 'lost' || reason === 'invalid' || reason === 'destroyed') this.checks.suspect(now)
-    if (reason === 'lost' && error !== undefined && now - entry.arrivedAt < YOUNG_MS) this.connector.lostYoung(error)
+    const unmade = reason === 'lost' || reason === 'hook'
+    if (unmade && error !== undefined && now - entry.arrivedAt < YOUNG_MS) this.connector.lostYoung(error)
+    if (entry.lease !== undefined) this.drain.look()
     // Whoever retires others sees to the supply when all are gone.
     if (error !== undefined) this.supply.fill()
   }

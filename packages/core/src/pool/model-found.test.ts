@@ -1,5 +1,4 @@
-// What random sequences found, each as short as it gets. `it.failing`: the pool does not keep it yet; once it does, the
-// test says so and becomes a plain one.
+// What random sequences found, each as short as it gets.
 
 import { describe, expect, it } from '@jest/globals'
 import { ask, counts, fixture, take, takeOne } from '../testing/fixture.js'
@@ -8,7 +7,7 @@ import { watch } from '../testing/watch.js'
 const one = { max: 1, overflow: 0 }
 
 describe('whoever waits', () => {
-  it.failing('is given another connection at once when the one that came back cannot be mended', async () => {
+  it('is given another connection at once when the one that came back cannot be mended', async () => {
     const { pool, clock } = fixture(one)
     const lease = await takeOne(pool)
     const [waiting] = await ask(pool, 1)
@@ -18,7 +17,7 @@ describe('whoever waits', () => {
     expect(waiting?.state).toBe('resolved')
   })
 
-  it.failing('is given another connection at once when afterRelease destroys the one that came back', async () => {
+  it('is given another connection at once when afterRelease destroys the one that came back', async () => {
     const { pool, clock } = fixture(one, undefined, { hooks: { afterRelease: () => 'destroy' } })
     const lease = await takeOne(pool)
     const [waiting] = await ask(pool, 1)
@@ -29,7 +28,7 @@ describe('whoever waits', () => {
 })
 
 describe('a pool made smaller', () => {
-  it.failing('shrinks with each return although callers wait', async () => {
+  it('shrinks with each return although callers wait', async () => {
     const { pool, clock } = fixture({ max: 4, overflow: 0 })
     const leases = await take(pool, 4)
     await ask(pool, 4)
@@ -39,7 +38,7 @@ describe('a pool made smaller', () => {
     expect(counts(pool)).toEqual({ idle: 0, leased: 1, connecting: 0, waiting: 3 })
   })
 
-  it.failing('lets maxWaiters callers wait although more is lent than it may have', async () => {
+  it('lets maxWaiters callers wait although more is lent than it may have', async () => {
     const { pool } = fixture({ max: 4, overflow: 0, maxWaiters: 2 })
     await take(pool, 4)
     pool.resize({ max: 1 })
@@ -49,7 +48,7 @@ describe('a pool made smaller', () => {
 })
 
 describe('close', () => {
-  it.failing('ends a drain that is still waiting', async () => {
+  it('ends a drain that is still waiting', async () => {
     const { pool, clock } = fixture()
     await takeOne(pool)
     const drained = watch(pool.drain({ timeoutMs: 5_000 }))

@@ -99,7 +99,7 @@ export class Pool<C extends Connection = Connection> {
     return this.#lending.acquire(options, this.acquire)
   }
 
-  /** A lease if one can be had at once, without waiting for anything. No stack is kept for a report of leaks. */
+  /** A lease for a single statement, if one can be had at once, without waiting for anything. See {@link prolong}. */
   tryAcquire(): Lease<C> | undefined {
     return this.#lending.tryAcquire()
   }
@@ -119,9 +119,14 @@ export class Pool<C extends Connection = Connection> {
     return this.lease((lease) => runTransaction(this, lease, body, settings))
   }
 
-  /** Keeps the stack of now as that of the lease's taking, if none was kept: it turns out to be held for more than a statement. */
-  noteTaking(lease: Lease<C>): void {
-    lease.taking ??= this.#lending.leaks.note(this.noteTaking)
+  /**
+   * A lease taken for a single statement turns out to be held for more: what it leaves on the session is undone at the
+   * return, and the stack of now is kept as that of its taking.
+   */
+  prolong(lease: Lease<C>): void {
+    if (!lease.brief) return
+    lease.brief = false
+    lease.taking = this.#lending.leaks.note(this.prolong)
   }
 
   /**
@@ -191,20 +196,7 @@ export class Pool<C extends Connection = Connection> {
   /** Suspends the pool and waits until every lease is back. False when that takes longer than `timeoutMs`. */
   async drain({ timeoutMs, ...options }: SuspendOptions & { readonly timeoutMs?: number } = {}): Promise<boolean> {
     this.suspend(options)
-    const lending = this.#lending
-    const back = () => lending.roster.leases().length === 0
-    if (back()) return true
-    return new Promise((resolve) => {
-      const late = () => resolve(false)
-      const limit = this.deadlines.add(timeoutMs ?? this.resilience.pool.closeTimeoutMs, late)
-      const others = lending.returned
-      lending.returned = () => {
-        others?.()
-        if (!back()) return
-        this.deadlines.delete(limit)
-        resolve(true)
-      }
-    })
+    return this.#lending.drain.wait(timeoutMs ?? this.resilience.pool.closeTimeoutMs)
   }
 
   /**

@@ -7,6 +7,7 @@ import { ConnectionLostError, type MooringsError } from '../errors.js'
 import { type CloseReason, type PoolIdentity, publish } from '../events.js'
 import { type Farewells, unanswered } from './farewells.js'
 import type { HookCalls } from './hook-calls.js'
+import type { Lease } from './lease.js'
 import type { Entry, Roster } from './roster.js'
 
 /** Enough for ROLLBACK and RESET, which take the server no time, on a link that still works. */
@@ -20,7 +21,7 @@ export interface ReturnsParts<C extends Connection> {
   readonly hooks: HookCalls
   readonly farewells: Farewells
   readonly fit: (entry: Entry<C>) => void
-  /** Politely. */
+  /** Politely; whoever waits gets another. */
   readonly retire: (entry: Entry<C>, reason: CloseReason) => void
   /** At once. */
   readonly evict: (entry: Entry<C>, reason: CloseReason, error: MooringsError) => void
@@ -34,7 +35,8 @@ export class Returns<C extends Connection> {
   }
 
   /** Whether the next borrower could have it as it is. Nothing is asked of the server to know. */
-  clean({ connection }: Entry<C>): boolean {
+  clean({ connection }: Entry<C>, { brief }: Lease<C>): boolean {
+    if (brief && connection.sessionState === 'dirty') connection.keepState()
     return (
       connection.activity === 'idle' &&
       connection.transactionStatus === 'idle' &&

@@ -12,7 +12,10 @@ export interface AcquireOptions {
   readonly signal?: AbortSignal | undefined
   /** Milliseconds; default `resilience.pool.acquireTimeoutMs`. */
   readonly timeoutMs?: number | undefined
-  /** For a single statement: it cannot be forgotten, so no stack is kept for a report of leaks. Default false. */
+  /**
+   * For a single statement: it cannot be forgotten, so no stack is kept for a report of leaks; and what it leaves on the
+   * session stays there. Default false.
+   */
   readonly brief?: boolean | undefined
 }
 

@@ -18,7 +18,7 @@ export interface ShutdownParts<C extends Connection> {
 /** Afterwards no socket and no timer is left. Never rejects. */
 export async function shutDown<C extends Connection>(parts: ShutdownParts<C>, timeoutMs: number): Promise<void> {
   const { lending, deadlines, upkeep, closeOthers } = parts
-  const { identity, lifecycle, roster, members, waiters, warmUp, connector, farewells } = lending
+  const { identity, lifecycle, roster, members, waiters, warmUp, connector, farewells, drain } = lending
   const startedAt = deadlines.clock.now()
   const { leased, waiting } = lending.counts()
   lifecycle.move('closing')
@@ -35,6 +35,7 @@ export async function shutDown<C extends Connection>(parts: ShutdownParts<C>, ti
     void allLeft(lending).then(resolve)
   })
   const late = new PoolClosedError(`The pool was closed and this lease did not come back within ${timeoutMs} ms`)
+  drain.end()
   const destroyed = roster.all()
   for (const entry of destroyed) {
     if (entry.connection.activity !== 'idle') farewells.cancel(entry.connection)

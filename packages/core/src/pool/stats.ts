@@ -42,7 +42,7 @@ export function snapshot<C extends Connection>(
     refused,
     aborted,
     failed,
-    leaks: { now: leaks.now, found: leaks.found, reclaimed: leaks.reclaimed },
+    leaks: { now: leaks.count(roster.leases()), found: leaks.found, reclaimed: leaks.reclaimed },
     wait: accounts.wait.snapshot(),
     use: accounts.use.snapshot(),
     connect: accounts.connect.snapshot(),
