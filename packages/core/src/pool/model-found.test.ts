@@ -113,3 +113,31 @@ describe('a caller that holds a connection and was given another', () => {
     expect(clock.holding).toBe(0)
   })
 })
+
+describe('a connection that arrives after its deadline', () => {
+  it.failing('is not set up any more', async () => {
+    let calls = 0
+    const afterConnect = () => {
+      calls++
+    }
+    const { pool, clock, driver } = fixture({ connectTimeoutMs: 150 }, undefined, { hooks: { afterConnect } })
+    driver.connects = 'deaf'
+    await ask(pool, 1)
+    await clock.advance(150)
+    driver.attempt(1).succeed()
+    await clock.advance(0)
+    expect(calls).toBe(0)
+  })
+
+  it.failing('sets no timer when the pool has been closed', async () => {
+    const { pool, clock, driver } = fixture({}, undefined, { hooks: { afterConnect: () => {} } })
+    driver.connects = 'deaf'
+    await ask(pool, 1)
+    const closed = watch(pool.close())
+    await clock.advance(0)
+    expect(closed.state).toBe('resolved')
+    driver.attempt(1).succeed()
+    await clock.advance(0)
+    expect(clock.pending).toBe(0)
+  })
+})
