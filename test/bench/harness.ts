@@ -25,6 +25,11 @@ export interface Contest {
   readonly name: string
   /** In one round. */
   readonly operations: number
+  /**
+   * `processor`: what the process uses, collectors and compilers included, whoever else keeps the machine busy. For what
+   * waits for nothing. `wall`: what passes, for what talks to a server.
+   */
+  readonly time: 'processor' | 'wall'
   readonly subjects: readonly Subject[]
 }
 
@@ -76,6 +81,7 @@ export interface Result {
   readonly bench: string
   readonly contest: string
   readonly operations: number
+  readonly time: Contest['time']
   readonly rows: readonly Row[]
 }
 
@@ -117,7 +123,7 @@ export async function measure(bench: string, contest: Contest, { rounds, quick }
       })
     }
     for (const run of runs) await run.end()
-    return { bench, contest: contest.name, operations, rows }
+    return { bench, contest: contest.name, operations, time: contest.time, rows }
   } finally {
     for (const run of runs) run.kill()
   }

@@ -9,20 +9,29 @@ import { type Garbage, type Order, spread, type Turn, type Work } from './harnes
 const SAMPLES = 9
 
 const [benchName, contestName, subjectName] = process.argv.slice(2)
-const work = await benches
-  .find(({ name }) => name === benchName)
-  ?.contests.find(({ name }) => name === contestName)
-  ?.subjects.find(({ name }) => name === subjectName)
-  ?.start()
-if (work === undefined) throw new Error(`There is no "${subjectName}" in "${contestName}" of "${benchName}"`)
+const contest = benches.find(({ name }) => name === benchName)?.contests.find(({ name }) => name === contestName)
+const work = await contest?.subjects.find(({ name }) => name === subjectName)?.start()
+if (contest === undefined || work === undefined) {
+  throw new Error(`There is no "${subjectName}" in "${contestName}" of "${benchName}"`)
+}
+const now = contest.time === 'wall' ? wallTime : processorTime
+
+function wallTime(): number {
+  return Number(process.hrtime.bigint())
+}
+
+function processorTime(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) * 1e3
+}
 
 async function turn({ run }: Work, operations: number): Promise<Turn> {
   // Caches are cold and connections have rested while the others had their turns.
   await run(Math.ceil(operations / 10))
   const before = await heapInUse()
-  const begun = process.hrtime.bigint()
+  const begun = now()
   await run(operations)
-  const took = Number(process.hrtime.bigint() - begun)
+  const took = now() - begun
   const after = await heapInUse()
   return { nanoseconds: took / operations, kept: (after - before) / operations }
 }

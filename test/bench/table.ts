@@ -5,11 +5,11 @@ import type { Result, Row, Spread } from './harness.js'
 const columns = ['ratio', '', 'ns/op', '', 'B/op', 'kept B/op']
 
 /** The ranges are from the first quartile to the third. */
-export function table({ bench, contest, operations, rows }: Result): string {
+export function table({ bench, contest, operations, time, rows }: Result): string {
   const lines = [['', ...columns], ...rows.map(cells)]
   const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? []
   const text = lines.map((line) => line.map((cell, column) => aligned(cell, column, widths[column] ?? 0)).join('  '))
-  return [`${bench}: ${contest} (${operations} operations a round)`, ...text].join('\n')
+  return [`${bench}: ${contest} (${operations} operations a round, ${time} time)`, ...text].join('\n')
 }
 
 function cells({ subject, ratio, nanoseconds, allocated, kept }: Row): string[] {
