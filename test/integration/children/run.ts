@@ -1,6 +1,7 @@
 // Runs one of the programs here in a process of its own, in which a rejection that nobody handles is fatal.
 
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FaultProxy } from '../../support/proxy.js'
 import type { Scene } from '../scene.js'
@@ -50,7 +51,7 @@ export async function runChild(
       reportedAt = performance.now()
     }
     if (message.order !== undefined) {
-      carryOut(scene, message.order).then(
+      carryOut(scene, child, message.order).then(
         () => child.connected && child.send('done'),
         (error: unknown) => {
           output += String(error)
@@ -72,7 +73,15 @@ export async function runChild(
   }
 }
 
-async function carryOut(scene: Scene, order: Order): Promise<void> {
+/** Longer than every limit of a program that asks for it. */
+const STOPPED_MS = 2_500
+
+async function carryOut(scene: Scene, child: ChildProcess, order: Order): Promise<void> {
+  const stop = async (meanwhile: () => Promise<unknown>) => {
+    child.kill('SIGSTOP')
+    await Promise.all([pause(STOPPED_MS), meanwhile()])
+    child.kill('SIGCONT')
+  }
   const { proxy } = scene
   const orders: Record<Order, (proxy: FaultProxy) => unknown> = {
     swallow: () => proxy.swallow(),
@@ -84,6 +93,8 @@ async function carryOut(scene: Scene, order: Order): Promise<void> {
     'close all': () => proxy.closeAll(),
     'kill all': () => scene.killAll(),
     restore: () => proxy.restore(),
+    stop: () => stop(async () => {}),
+    'stop, and kill all': () => stop(() => scene.killAll()),
   }
   await orders[order](proxy)
 }

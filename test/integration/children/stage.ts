@@ -16,6 +16,9 @@ export type Order =
   | 'close all'
   | 'kill all'
   | 'restore'
+  /** The program itself, for a while. */
+  | 'stop'
+  | 'stop, and kill all'
 
 export interface Report {
   /** Sockets, timers and the like, from `process.getActiveResourcesInfo()`. */
