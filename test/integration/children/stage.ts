@@ -8,6 +8,7 @@ import { type Db, type Orm, orms, type ResilienceOptions } from '../orms.js'
 /** What a program may ask the test to do, each awaited until it is done. */
 export type Order =
   | 'swallow'
+  | 'slow'
   | 'silent'
   | 'closed'
   | 'reset'
