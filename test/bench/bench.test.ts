@@ -46,6 +46,8 @@ describe('npm run bench -- --quick', () => {
         await rm(folder, { recursive: true })
       }
     },
+    // Some ten seconds of work; on a machine that has other things to do it takes its time.
+    300_000,
   )
 
   it('knows its benches', async () => {

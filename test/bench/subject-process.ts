@@ -6,7 +6,7 @@ import { benches } from './benches.js'
 import { type Garbage, type Order, spread, type Turn, type Work } from './harness.js'
 
 /** Times that garbage is counted. */
-const SAMPLES = 9
+const SAMPLES = 5
 
 const [benchName, contestName, subjectName] = process.argv.slice(2)
 const contest = benches.find(({ name }) => name === benchName)?.contests.find(({ name }) => name === contestName)
