@@ -67,7 +67,10 @@ export interface HookOptions {
   afterRelease?:
     | ((context: HookContext & { readonly heldMs: number }) => MaybePromise<'keep' | 'destroy' | Nothing>)
     | undefined
-  /** When a living connection is about to be closed, whatever for. It is closed all the same if this fails. */
+  /**
+   * When a living connection is about to be closed politely: for its age, its rest, the pool's end. One that is destroyed
+   * (evicted, given back with work under way) has no such moment. It is closed all the same if this fails.
+   */
   beforeClose?: ((context: HookContext & { readonly reason: CloseReason }) => MaybePromise<void>) | undefined
   /** How long one call of a hook may take, in milliseconds. Default 5 000. */
   timeoutMs?: number | undefined

@@ -82,7 +82,12 @@ export class Checks<C extends Connection> {
 
   /** Before it is lent; it must not be among those that rest. */
   forAcquire(entry: Entry<C>): void {
-    const doubt = this.doubt(entry, this.#parts.deadlines.clock.now())
+    const now = this.#parts.deadlines.clock.now()
+    const doubt = this.doubt(entry, now)
+    if (doubt === 'none' && !this.#asksHook) {
+      this.#parts.passed(entry, now)
+      return
+    }
     if (doubt === 'much') void this.#run(entry, 'acquire', () => this.#ask(entry, 'acquire'))
     else void this.#run(entry, 'acquire', doubt === 'none' ? noDoubt : () => this.#parts.deadlines.clock.turn())
   }
@@ -113,6 +118,11 @@ export class Checks<C extends Connection> {
       return error
     }
     entry.seenAt = deadlines.clock.now()
+    if (!roster.has(entry)) {
+      this.#running.delete(entry)
+      gone()
+      return undefined
+    }
     const next = why === 'acquire' ? await this.#approval(entry) : 'keep'
     this.#running.delete(entry)
     if (!roster.has(entry)) gone()
@@ -144,21 +154,26 @@ export class Checks<C extends Connection> {
   }
 
   /** What the application's hook wants: to lend it, to keep it for another, or why it is to go. */
-  async #approval({ connection }: Entry<C>): Promise<'pass' | 'keep' | HookError> {
-    const { hooks, waiters } = this.#parts
+  async #approval(entry: Entry<C>): Promise<'pass' | 'keep' | HookError> {
+    const { hooks, waiters, roster } = this.#parts
+    const { connection } = entry
     if (!this.#asksHook) return 'pass'
-    if (waiters.size === 0) return 'keep'
+    const waiter = waiters.first()
+    if (waiter === undefined) return 'keep'
     try {
-      const verdict = await hooks.beforeAcquire(connection)
+      entry.givenUp = new AbortController()
+      const verdict = await hooks.beforeAcquire(connection, entry.givenUp.signal)
+      if (!roster.has(entry)) return 'keep'
       if (verdict === undefined || verdict === 'use') return 'pass'
       if (verdict === 'replace') return new HookError('beforeAcquire', 'wanted another connection')
       const { fail: cause } = verdict
       const error = new HookError('beforeAcquire', `refused: ${messageOf(cause)}`, { cause })
-      waiters.rejectFirst(error)
+      waiters.reject(waiter, error)
       return verdict.connection === 'keep' ? 'keep' : error
     } catch (cause) {
+      if (!roster.has(entry)) return 'keep'
       const error = cause instanceof HookError ? cause : new HookError('beforeAcquire', messageOf(cause), { cause })
-      waiters.rejectFirst(error)
+      waiters.reject(waiter, error)
       return error
     }
   }

@@ -86,20 +86,37 @@ export class Connector<C extends Connection> {
 
   async #connect(signal: AbortSignal, epoch: number): Promise<C> {
     const { driver, hooks } = this.#options
-    const credentials = await hooks.credentials()
+    const credentials = await hooks.credentials(signal)
     if (signal.aborted) throw signal.reason
     const connection = await driver.connect({ signal, epoch, credentials })
+    if (signal.aborted) {
+      connection.destroy(new ConnectError('The connection came after its deadline'))
+      throw signal.reason
+    }
+    if (hooks.setsUp) await this.#setUp(connection, signal)
+    return connection
+  }
+
+  /** Nobody else hears of its end until it is in the pool. */
+  async #setUp(connection: C, signal: AbortSignal): Promise<void> {
+    const { driver, hooks } = this.#options
+    const gone = new AbortController()
+    const lost = new Promise<never>((_, reject) => {
+      connection.onLost((reason) => {
+        gone.abort(reason)
+        reject(new ConnectError(reason.message, { code: reason.code, cause: reason }))
+      })
+    })
     const giveUp = () => connection.destroy(new ConnectError('The connection was not set up before its deadline'))
     signal.addEventListener('abort', giveUp, { once: true })
     try {
-      await hooks.setUp(connection)
+      await Promise.race([hooks.setUp(connection, gone.signal), lost])
     } catch (error) {
       connection.destroy(driver.classify(error, 'connect'))
       throw error
     } finally {
       signal.removeEventListener('abort', giveUp)
     }
-    return connection
   }
 
   /** Calls `retry` when the back-off ends, if one is on. */
@@ -134,7 +151,8 @@ export class Connector<C extends Connection> {
     const { clock } = deadlines
     this.#failures = Math.max(this.#failures, this.#forgiven)
     if (this.ready) this.#retryAt = clock.now() + backoffDelay(connectBackoff, ++this.#failures, random)
-    this.#lastError = error
+    // Whatever is thought of the connection that was made, the next may do.
+    this.#lastError = error.retry === 'never' ? new ConnectError(error.message, { cause: error }) : error
   }
 
   #succeed(connection: C, epoch: number, tookMs: number): void {

@@ -41,7 +41,7 @@ export class Farewells {
   /** Without a hook the connection is fenced at once: whoever still holds it cannot use it. */
   async #goodbye(connection: Connection, reason: CloseReason, signal: AbortSignal): Promise<void> {
     if (this.#hooks.has('beforeClose')) {
-      await Promise.race([this.#hooks.beforeClose(connection, reason), this.#hurried])
+      await Promise.race([this.#hooks.beforeClose(connection, reason, signal), this.#hurried])
     }
     await connection.close(signal)
   }

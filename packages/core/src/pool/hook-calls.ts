@@ -22,34 +22,38 @@ export class HookCalls {
     this.#onConnect = options.onConnect
   }
 
+  /** Whether there is anything to set up. */
+  get setsUp(): boolean {
+    return this.#onConnect !== undefined || this.has('afterConnect')
+  }
+
   has(hook: HookName): boolean {
     return this.#hooks[hook] !== undefined
   }
 
-  async credentials(): Promise<Credentials | undefined> {
+  /** @param givenUp fires when the connect is given up */
+  async credentials(givenUp: AbortSignal): Promise<Credentials | undefined> {
     const { beforeConnect } = this.#hooks
     if (beforeConnect === undefined) return undefined
-    const given = await this.#call('beforeConnect', undefined, (signal) => beforeConnect({ signal })).catch(
-      (error: unknown) => {
-        throw connectError(error)
-      },
-    )
-    return given ?? undefined
+    const run = (signal: AbortSignal) => beforeConnect({ signal })
+    const credentials = await this.#call('beforeConnect', undefined, givenUp, run).catch((error: unknown) => {
+      throw connectError(error)
+    })
+    return credentials ?? undefined
   }
 
   /** Makes a session what its borrowers may expect: a new one, and one that was put back to how it began. */
-  async setUp(connection: Connection): Promise<void> {
+  async setUp(connection: Connection, givenUp: AbortSignal): Promise<void> {
     const { afterConnect } = this.#hooks
-    if (this.#onConnect === undefined && afterConnect === undefined) return
+    if (!this.setsUp) return
     if (this.#onConnect !== undefined) await this.#runOnConnect(connection, this.#onConnect)
     if (afterConnect !== undefined) {
-      await this.#call('afterConnect', connection.id, (signal) => afterConnect({ connection, signal })).catch(
-        (error: unknown) => {
-          throw connectError(error)
-        },
-      )
+      const run = (signal: AbortSignal) => afterConnect({ connection, signal })
+      await this.#call('afterConnect', connection.id, givenUp, run).catch((error: unknown) => {
+        throw connectError(error)
+      })
     }
-    if (connection.transactionStatus !== 'idle' || connection.activity !== 'idle') {
+    if (busy(connection)) {
       throw new ConnectError('onConnect or the afterConnect hook left a transaction open, or a statement running', {
         retry: 'never',
       })
@@ -63,44 +67,60 @@ export class HookCalls {
     try {
       await this.#deadlines.limit(timeoutMs, late, (signal) => connection.execute({ text }, { signal }))
     } catch (cause) {
+      if (cause instanceof ConnectError) throw cause
       const { code, message, retry } = this.#driver.classify(cause, 'statement')
       throw new ConnectError(`onConnect failed: ${message}`, { code, cause, retry })
     }
   }
 
-  async beforeAcquire(connection: Connection): Promise<AcquireVerdict> {
+  async beforeAcquire(connection: Connection, givenUp: AbortSignal): Promise<AcquireVerdict> {
     const { beforeAcquire } = this.#hooks
     if (beforeAcquire === undefined) return 'use'
-    return this.#call('beforeAcquire', connection.id, (signal) => beforeAcquire({ connection, signal }))
+    const run = (signal: AbortSignal) => beforeAcquire({ connection, signal })
+    const verdict = await this.#call('beforeAcquire', connection.id, givenUp, run)
+    if (!busy(connection)) return verdict
+    throw new HookError('beforeAcquire', 'left a transaction open, or a statement running')
   }
 
-  async afterRelease(connection: Connection, heldMs: number): Promise<'keep' | 'destroy' | undefined> {
+  async afterRelease(
+    connection: Connection,
+    heldMs: number,
+    givenUp: AbortSignal,
+  ): Promise<'keep' | 'destroy' | undefined> {
     const { afterRelease } = this.#hooks
     if (afterRelease === undefined) return 'keep'
     const run = (signal: AbortSignal) => afterRelease({ connection, signal, heldMs })
-    return (await this.#call('afterRelease', connection.id, run)) ?? undefined
+    return (await this.#call('afterRelease', connection.id, givenUp, run)) ?? undefined
   }
 
   /** Never rejects: the connection is closed whatever comes of it. */
-  async beforeClose(connection: Connection, reason: CloseReason): Promise<void> {
+  async beforeClose(connection: Connection, reason: CloseReason, givenUp: AbortSignal): Promise<void> {
     const { beforeClose } = this.#hooks
     if (beforeClose === undefined) return
-    await this.#call('beforeClose', connection.id, (signal) => beforeClose({ connection, signal, reason })).catch(
-      () => {},
-    )
+    const run = (signal: AbortSignal) => beforeClose({ connection, signal, reason })
+    await this.#call('beforeClose', connection.id, givenUp, run).catch(() => {})
   }
 
-  async #call<T>(hook: HookName, id: number | undefined, run: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
+  async #call<T>(
+    hook: HookName,
+    id: number | undefined,
+    givenUp: AbortSignal,
+    run: (signal: AbortSignal) => T | Promise<T>,
+  ): Promise<T> {
     const { timeoutMs } = this.#hooks
     const late = () => new HookError(hook, `took longer than ${timeoutMs} ms (hooks.timeoutMs)`)
     try {
-      return await this.#deadlines.limit(timeoutMs, late, async (signal) => run(signal))
+      return await this.#deadlines.limit(timeoutMs, late, async (limit) => run(AbortSignal.any([limit, givenUp])))
     } catch (cause) {
       const error = cause instanceof HookError ? cause : new HookError(hook, `failed: ${messageOf(cause)}`, { cause })
       publish('moorings:hook:failed', this.#pool, () => ({ hook, id, error }))
       throw error
     }
   }
+}
+
+function busy({ transactionStatus, activity }: Connection): boolean {
+  return transactionStatus !== 'idle' || activity !== 'idle'
 }
 
 /** Whatever keeps a connection from being made is told as that; another attempt may do better. */

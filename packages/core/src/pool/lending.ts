@@ -73,7 +73,7 @@ export class Lending<C extends Connection> implements Home<C> {
     this.#allowExitOnIdle = options.allowExitOnIdle
     this.accounts = new Accounts(this.#clock.now())
     this.leaks = new LeakWatch(identity, options.leakAfterMs)
-    this.warmUp = new WarmUp(deadlines)
+    this.warmUp = new WarmUp(deadlines, () => this.supply.initial)
     this.roster = new Roster(identity, this.#clock)
     this.drain = new Drain(deadlines, () => this.roster.leases().length)
     this.waiters = new Waiters(deadlines, (error, waitedMs) => this.#wentWithout(error, waitedMs))
@@ -110,6 +110,7 @@ export class Lending<C extends Connection> implements Home<C> {
       ...parts,
       checks: this.checks,
       connector: this.connector,
+      warmUp: this.warmUp,
       open: () => this.lifecycle.running,
       epoch: () => this.members.epoch,
       retireSpent: (entry) => this.retireSpent(entry, this.#clock.now()),
@@ -134,7 +135,8 @@ export class Lending<C extends Connection> implements Home<C> {
 
   tryAcquire(): Lease<C> | undefined {
     const { idle } = this.roster
-    if (idle.length === 0 || !this.lifecycle.running) return undefined
+    // Nobody overtakes those who wait.
+    if (idle.length === 0 || this.waiters.size > 0 || !this.lifecycle.running) return undefined
     const now = this.#clock.now()
     let left = false
     for (let entry = idle.at(-1); entry !== undefined; entry = idle.at(-1)) {
@@ -153,8 +155,8 @@ export class Lending<C extends Connection> implements Home<C> {
   }
 
   #queue({ signal, timeoutMs }: AcquireOptions): Promise<Lease<C>> {
-    if (this.lifecycle.closed) throw this.#refused(new PoolClosedError())
     this.begin()
+    if (this.lifecycle.closed) throw this.#refused(new PoolClosedError())
     if (this.suspension.refusing) throw this.#refused(this.suspension.error())
     const { acquireTimeoutMs, maxWaiters } = this.#setup.resilience.pool
     if (this.waiters.size - this.#atHand >= maxWaiters) {
@@ -206,17 +208,25 @@ export class Lending<C extends Connection> implements Home<C> {
   /** To the next in line, else it rests; unless it has had its day. */
   #hand(entry: Entry<C>, now: number): void {
     if (this.retireSpent(entry, now)) this.supply.fill()
-    else if (this.waiters.size > 0 && this.#hooks.has('beforeAcquire')) this.checks.forAcquire(entry)
-    else this.#give(entry, now)
+    else if (!this.#hooks.has('beforeAcquire') || !this.lifecycle.running) this.#give(entry, now)
+    else if (this.checks.size < this.waiters.size) this.checks.forAcquire(entry)
+    else this.#rest(entry)
   }
 
   #give(entry: Entry<C>, now: number): void {
-    const { max, overflow } = this.supply.size
+    const { max, overflow, minIdle } = this.supply.size
     // One more than the pool may have: it was made smaller.
     const surplus = this.roster.size > max + overflow
     const waiter = this.lifecycle.running && !surplus ? this.waiters.next() : undefined
-    if (waiter !== undefined) waiter.resolve(this.#lend(entry, now, now - waiter.joinedAt))
-    else if (this.roster.size > max) this.members.retire(entry, 'overflow')
+    if (waiter === undefined) this.#rest(entry)
+    else {
+      waiter.resolve(this.#lend(entry, now, now - waiter.joinedAt))
+      if (this.roster.idle.length < minIdle) this.supply.fill()
+    }
+  }
+
+  #rest(entry: Entry<C>): void {
+    if (this.roster.size > this.supply.size.max) this.members.retire(entry, 'overflow')
     else {
       this.roster.rest(entry)
       if (this.#allowExitOnIdle) entry.connection.unref()
@@ -302,8 +312,11 @@ export class Lending<C extends Connection> implements Home<C> {
   #failed(entry: Entry<C>, reason: CloseReason, error: MooringsError): void {
     this.members.evict(entry, reason, error)
     if (reason !== 'invalid') return
-    // All that rest may be as dead: asked at once, not one after the other.
-    for (let rest = this.roster.wake(); rest !== undefined; rest = this.roster.wake()) this.checks.forAcquire(rest)
+    // Those that rest may be as dead: asked at once, not one after the other.
+    const now = this.#clock.now()
+    for (const rest of [...this.roster.idle]) {
+      if (this.checks.doubt(rest, now) === 'much' && this.roster.rouse(rest)) void this.checks.keepalive(rest)
+    }
   }
 
   #left(entry: Entry<C>, reason: CloseReason, error: MooringsError | undefined): void {

@@ -54,6 +54,7 @@ export class Members<C extends Connection> {
       stale: this.#epochs.outdated(epoch, connection.endpoint),
       lease: undefined,
       state: 'idle',
+      givenUp: undefined,
     }
     roster.add(entry)
     connection.onLost((reason, how) => this.forget(entry, how, reason))
@@ -62,8 +63,7 @@ export class Members<C extends Connection> {
 
   /** Politely. */
   retire(entry: Entry<C>, reason: CloseReason): void {
-    this.forget(entry, reason, undefined)
-    this.#parts.farewells.say(entry.connection, this.farewellMs, reason)
+    if (this.forget(entry, reason, undefined)) this.#parts.farewells.say(entry.connection, this.farewellMs, reason)
   }
 
   /** At once; what runs on it is rejected with the error. */
@@ -72,8 +72,10 @@ export class Members<C extends Connection> {
     entry.connection.destroy(error)
   }
 
-  forget(entry: Entry<C>, reason: CloseReason, error: MooringsError | undefined): void {
-    if (this.#parts.roster.remove(entry, reason, error)) this.#parts.left(entry, reason, error)
+  forget(entry: Entry<C>, reason: CloseReason, error: MooringsError | undefined): boolean {
+    const was = this.#parts.roster.remove(entry, reason, error)
+    if (was) this.#parts.left(entry, reason, error)
+    return was
   }
 
   /** Those meant retire as soon as nobody uses them, and so will those under way to an endpoint that is meant. */

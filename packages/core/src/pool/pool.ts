@@ -140,7 +140,7 @@ export class Pool<C extends Connection = Connection> {
   // --- the pool as a whole ---
 
   /**
-   * Opens what `min` asks for, at least one connection, and resolves once it is there. Optional: the first acquire starts
+   * Opens what `min` and `minIdle` ask for, at least one connection, and resolves once it is there. Optional: the first acquire starts
    * the pool as well, but waits for one connection only.
    *
    * @throws AcquireTimeoutError after `timeoutMs`, default `acquireTimeoutMs`
@@ -149,15 +149,13 @@ export class Pool<C extends Connection = Connection> {
    * @throws PoolClosedError
    */
   async start({ timeoutMs, failFast = false }: StartOptions = {}): Promise<void> {
-    if (this.closed) throw new PoolClosedError()
     const { supply, roster, warmUp } = this.#lending
     this.#lending.begin()
+    if (this.closed) throw new PoolClosedError()
     const limitMs = timeoutMs ?? this.resilience.pool.acquireTimeoutMs
-    const wanted = Math.max(1, supply.size.min)
-    if (roster.size >= wanted) return
-    const warm = warmUp.wait(wanted, limitMs, failFast, () => this.#lending.timedOut(limitMs))
-    // What is made for somebody is made also where `min` is 0. If it fails, the warm-up hears of it as well.
-    if (supply.size.min === 0) this.lease(() => {}, { timeoutMs: limitMs }).catch(() => {})
+    if (roster.size >= supply.initial) return
+    const warm = warmUp.wait(limitMs, failFast, () => this.#lending.timedOut(limitMs))
+    supply.fill()
     await warm
   }
 
@@ -179,6 +177,7 @@ export class Pool<C extends Connection = Connection> {
     }
     const { lifecycle, suspension } = this.#lending
     this.#lending.begin()
+    if (this.closed) throw new PoolClosedError()
     if (lifecycle.state === 'suspended') return
     lifecycle.move('suspended')
     suspension.begin(refuseAfterMs)
@@ -202,14 +201,16 @@ export class Pool<C extends Connection = Connection> {
   /**
    * Changes the size of the living pool. What is one too many goes now if it is idle, and at its return if it is lent.
    *
-   * @throws InvalidOptionsError
+   * @throws InvalidOptionsError, PoolClosedError
    */
   resize(size: PoolSize): void {
-    const { supply, roster, members } = this.#lending
+    const { supply, roster, members, warmUp } = this.#lending
+    if (this.closed) throw new PoolClosedError()
     const { min, minIdle, max, overflow } = changed(supply.size, size)
     supply.resize({ min, minIdle, max, overflow })
     publish('moorings:pool:resized', this.identity, () => ({ min, minIdle, max, overflow }))
     for (const entry of [...roster.idle]) if (roster.size > max) members.retire(entry, 'overflow')
+    warmUp.arrived(roster.size)
     supply.fill()
   }
 
@@ -249,7 +250,14 @@ export class Pool<C extends Connection = Connection> {
    * (default `closeTimeoutMs`) to come back, destroys the rest. Afterwards no socket and no timer is left. Never rejects.
    */
   close({ timeoutMs }: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#shutDown ??= this.#close(timeoutMs ?? this.resilience.pool.closeTimeoutMs)
+    if (this.#shutDown === undefined) {
+      let over = () => {}
+      // Set first: a hook or a listener may close the pool again while it is being closed.
+      this.#shutDown = new Promise((resolve) => {
+        over = resolve
+      })
+      void this.#close(timeoutMs ?? this.resilience.pool.closeTimeoutMs).then(over)
+    }
     return this.#shutDown
   }
 

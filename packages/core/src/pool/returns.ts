@@ -68,14 +68,16 @@ export class Returns<C extends Connection> {
   async #mend(entry: Entry<C>, heldMs: number): Promise<CloseReason | undefined> {
     const { hooks } = this.#parts
     const { connection } = entry
+    const givenUp = new AbortController()
+    entry.givenUp = givenUp
     const dirty = connection.sessionState === 'dirty'
     if (dirty || connection.activity !== 'idle' || connection.transactionStatus !== 'idle')
       await this.#reset(connection)
     if (connection.sessionState === 'spoilt') return 'unfit'
     // What was undone may have been the set-up's own.
-    if (dirty) await hooks.setUp(connection)
-    if (!hooks.has('afterRelease')) return undefined
-    if ((await hooks.afterRelease(connection, heldMs)) === 'destroy') return 'hook'
+    if (dirty) await hooks.setUp(connection, givenUp.signal)
+    if (!hooks.has('afterRelease') || !this.#parts.roster.has(entry)) return undefined
+    if ((await hooks.afterRelease(connection, heldMs, givenUp.signal)) === 'destroy') return 'hook'
     if (connection.activity !== 'idle' || connection.transactionStatus !== 'idle') return 'unfit'
     connection.keepState()
     return undefined

@@ -23,6 +23,8 @@ export interface Entry<C extends Connection = Connection> {
   /** Who has it. */
   lease: Lease<C> | undefined
   state: 'idle' | 'leased' | 'checking' | 'resetting'
+  /** Tells the hook that works on it that it has left the pool. */
+  givenUp: AbortController | undefined
 }
 
 const reasons: readonly CloseReason[] = [
@@ -113,6 +115,7 @@ export class Roster<C extends Connection> {
   remove(entry: Entry<C>, reason: CloseReason, error: MooringsError | undefined): boolean {
     if (!this.#entries.delete(entry)) return false
     if (entry.state === 'idle') this.rouse(entry)
+    entry.givenUp?.abort(error)
     this.closed++
     this.closedBy[reason]++
     if (error !== undefined && reason !== 'closing') this.lost++

@@ -36,13 +36,18 @@ export class SelfDeadlocks<W extends Holder = Holder> {
   watch(): void {
     if (this.#next !== undefined) return
     const before = this.#seen()
-    this.#next = this.#deadlines.add(STANDSTILL_MS, () => {
-      this.#next = undefined
-      const suspects = this.#suspects()
-      const [first] = suspects ?? []
-      if (first !== undefined && before !== undefined && this.#seen() === before) this.#standing.found(first)
-      if ([...this.#standing.waiters()].some(({ holds }) => holds.length > 0)) this.watch()
-    })
+    this.#next = this.#deadlines.add(
+      STANDSTILL_MS,
+      () => {
+        this.#next = undefined
+        const suspects = this.#suspects()
+        const [first] = suspects ?? []
+        if (first !== undefined && before !== undefined && this.#seen() === before) this.#standing.found(first)
+        if ([...this.#standing.waiters()].some(({ holds }) => holds.length > 0)) this.watch()
+        // Whoever waits keeps the process alive by their own limit.
+      },
+      false,
+    )
   }
 
   /** Those who wait while they hold, if between them they hold everything. */

@@ -10,6 +10,7 @@ import type { Lease } from './lease.js'
 import type { Entry, Roster } from './roster.js'
 import type { Size } from './size.js'
 import type { Waiters } from './waiters.js'
+import type { WarmUp } from './warm-up.js'
 
 export interface SupplyParts<C extends Connection> {
   readonly pool: PoolIdentity
@@ -17,6 +18,7 @@ export interface SupplyParts<C extends Connection> {
   readonly roster: Roster<C>
   readonly checks: Checks<C>
   readonly connector: Connector<C>
+  readonly warmUp: WarmUp
   readonly waiters: Waiters<Lease<C>>
   readonly epoch: () => number
   /** Whether the pool takes anything on. */
@@ -50,7 +52,13 @@ export class Supply<C extends Connection> {
 
   resize(size: Size): void {
     this.#size = size
-    this.#warm = Math.min(size.max, Math.max(size.min, this.#warm))
+    this.#warm = this.#parts.options.scaling === false ? size.min : Math.min(size.max, Math.max(size.min, this.#warm))
+  }
+
+  /** Connections to begin with, whether or not anybody uses them. */
+  get initial(): number {
+    const { max, minIdle } = this.#size
+    return Math.max(1, this.#warm, Math.min(max, minIdle))
   }
 
   /** Connections beyond which none is kept for having been used only. */
@@ -62,7 +70,7 @@ export class Supply<C extends Connection> {
   }
 
   fill(): void {
-    const { roster, checks, connector, waiters, open, epoch, retireSpent } = this.#parts
+    const { roster, checks, connector, warmUp, waiters, open, epoch, retireSpent } = this.#parts
     if (!open()) return
     // What rests comes first: a connect under way may never arrive.
     while (checks.size < waiters.size) {
@@ -76,13 +84,15 @@ export class Supply<C extends Connection> {
     while (
       checks.size + connector.size < waiters.size &&
       roster.size + connector.size < max + overflow &&
-      connector.ready
+      connector.ready &&
+      open()
     ) {
       connector.attempt(epoch())
     }
     // A refused password is not tried again and again behind everybody's back: servers lock accounts for less.
-    const wanted = connector.lastError?.retry === 'never' ? 0 : this.wanted
-    while (roster.size + connector.size < wanted && connector.ready) connector.attempt(epoch())
+    const wanted = Math.max(connector.lastError?.retry === 'never' ? 0 : this.wanted, warmUp.wanted)
+    while (roster.size + connector.size < wanted && connector.ready && open()) connector.attempt(epoch())
+    if (!open()) return
     if (waiters.size > 0 || roster.size < wanted) connector.retryLater()
   }
 

@@ -69,23 +69,17 @@ export class Waiters<L> {
 
   /** The first in line, to be served: it waits no more. */
   next(): Waiter<L> | undefined {
-    const waiter = this.#first()
+    const waiter = this.first()
     if (waiter !== undefined) this.#leave(waiter)
     return waiter
   }
 
+  /** Nothing happens if it does not wait any more. */
   reject(waiter: Waiter<L>, error: MooringsError): void {
     if (!this.#queue.has(waiter)) return
     this.#leave(waiter)
     this.#failed(error, this.#deadlines.clock.now() - waiter.joinedAt)
     waiter.reject(error)
-  }
-
-  /** False when nobody waits. */
-  rejectFirst(error: MooringsError): boolean {
-    const waiter = this.#first()
-    if (waiter !== undefined) this.reject(waiter, error)
-    return waiter !== undefined
   }
 
   rejectAll(error: () => MooringsError): void {
@@ -114,7 +108,7 @@ export class Waiters<L> {
     waiter.deadline ??= this.#deadlines.add(waiter.leftMs, waiter.passed)
   }
 
-  #first(): Waiter<L> | undefined {
+  first(): Waiter<L> | undefined {
     for (const waiter of this.#queue) return waiter
     return undefined
   }

@@ -4,7 +4,6 @@ import type { Deadlines } from '../deadlines.js'
 import type { MooringsError } from '../errors.js'
 
 interface Starter {
-  readonly wanted: number
   readonly failFast: boolean
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
@@ -12,18 +11,26 @@ interface Starter {
 
 export class WarmUp {
   readonly #deadlines: Deadlines
+  readonly #goal: () => number
   readonly #starters = new Set<Starter>()
 
-  constructor(deadlines: Deadlines) {
+  /** @param goal how many connections there should be, as of now */
+  constructor(deadlines: Deadlines, goal: () => number) {
     this.#deadlines = deadlines
+    this.#goal = goal
+  }
+
+  /** How many connections somebody waits for. */
+  get wanted(): number {
+    return this.#starters.size === 0 ? 0 : this.#goal()
   }
 
   /**
-   * Resolves when the pool has so many connections.
+   * Resolves when the pool has as many connections as it should have to begin with.
    *
    * @param failFast whether the first failure to connect ends the wait
    */
-  wait(wanted: number, timeoutMs: number, failFast: boolean, late: () => MooringsError): Promise<void> {
+  wait(timeoutMs: number, failFast: boolean, late: () => MooringsError): Promise<void> {
     return new Promise((resolve, reject) => {
       const deadline = this.#deadlines.add(timeoutMs, () => starter.reject(late()))
       const over = () => {
@@ -31,7 +38,6 @@ export class WarmUp {
         this.#starters.delete(starter)
       }
       const starter: Starter = {
-        wanted,
         failFast,
         resolve: () => {
           over()
@@ -48,7 +54,7 @@ export class WarmUp {
 
   /** So many live now. */
   arrived(size: number): void {
-    for (const starter of this.#starters) if (size >= starter.wanted) starter.resolve()
+    for (const starter of this.#starters) if (size >= this.#goal()) starter.resolve()
   }
 
   /** One that trying again cannot help ends every wait. */
