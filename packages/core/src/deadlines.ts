@@ -2,8 +2,9 @@
 // the timer stays armed for the earliest deadline it knew and looks again when it fires.
 
 import type { Clock, Timer } from './clock.js'
+import { List, type Listed } from './list.js'
 
-export interface Deadline {
+export interface Deadline extends Listed<Deadline> {
   readonly at: number
   readonly passed: () => void
   /** Whether the process should stay alive for it. */
@@ -18,7 +19,7 @@ const LATE_MS = 50
 
 export class Deadlines {
   readonly clock: Clock
-  readonly #pending = new Set<Deadline>()
+  readonly #pending = new List<Deadline>()
   #timer: Timer | undefined
   #armedFor = Number.POSITIVE_INFINITY
   #holding = 0
@@ -33,7 +34,7 @@ export class Deadlines {
    * @param now by the clock, for whoever has just asked it
    */
   add(delayMs: number, passed: () => void, holds = true, now: number = this.clock.now()): Deadline {
-    const deadline: Deadline = { at: now + delayMs, passed, holds }
+    const deadline: Deadline = { at: now + delayMs, passed, holds, next: undefined, previous: undefined }
     this.#pending.add(deadline)
     if (deadline.at < this.#armedFor) this.#arm(deadline.at)
     if (holds && ++this.#holding === 1) this.#timer?.ref()

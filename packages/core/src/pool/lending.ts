@@ -29,6 +29,7 @@ import { Returns } from './returns.js'
 import { type Entry, Roster } from './roster.js'
 import { SelfDeadlocks } from './self-deadlock.js'
 import type { AcquireOptions, PoolSetup } from './setup.js'
+import type { Taking } from './stacks.js'
 import { Supply } from './supply.js'
 import { Suspension } from './suspension.js'
 import { type Waiter, Waiters } from './waiters.js'
@@ -54,11 +55,11 @@ export class Lending<C extends Connection> implements Home<C> {
   readonly drain: Drain
   readonly #setup: PoolSetup<C>
   readonly #clock: Clock
-  readonly #hooks: HookCalls
   readonly #returns: Returns<C>
   readonly #deadlocks: SelfDeadlocks<Waiter<Lease<C>>>
   /** Hot, and looked up once. */
   readonly #allowExitOnIdle: boolean
+  readonly #asksHook: boolean
 
   readonly #begun: () => void
 
@@ -79,7 +80,7 @@ export class Lending<C extends Connection> implements Home<C> {
     this.waiters = new Waiters(deadlines, (error, waitedMs) => this.#wentWithout(error, waitedMs))
     this.suspension = new Suspension(identity, deadlines, this.waiters)
     const hooks = new HookCalls(identity, driver, deadlines, resilience)
-    this.#hooks = hooks
+    this.#asksHook = hooks.has('beforeAcquire')
     this.farewells = new Farewells(deadlines, hooks)
 
     const { roster, waiters, farewells } = this
@@ -124,13 +125,20 @@ export class Lending<C extends Connection> implements Home<C> {
 
   // --- borrowing ---
 
-  async acquire(options: AcquireOptions, from: (...args: never) => unknown): Promise<Lease<C>> {
-    const taking = options.brief === true ? undefined : this.leaks.note(from)
-    if (options.signal?.aborted === true) throw this.#refused(new AcquireAbortedError(options.signal.reason))
-    const lease = this.tryAcquire() ?? (await this.#queue(options))
-    lease.taking = taking
-    lease.brief = options.brief === true
-    return lease
+  /** Not async: in a crowd, the promise of the queue is the only one that is needed. */
+  acquire(options: AcquireOptions, from: (...args: never) => unknown): Promise<Lease<C>> {
+    const brief = options.brief === true
+    const taking = brief ? undefined : this.leaks.note(from)
+    try {
+      if (options.signal?.aborted === true) throw this.#refused(new AcquireAbortedError(options.signal.reason))
+      const lease = this.tryAcquire()
+      if (lease === undefined) return this.#queue(options, brief, taking)
+      lease.taking = taking
+      lease.brief = brief
+      return Promise.resolve(lease)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   tryAcquire(): Lease<C> | undefined {
@@ -154,7 +162,7 @@ export class Lending<C extends Connection> implements Home<C> {
     return undefined
   }
 
-  #queue({ signal, timeoutMs }: AcquireOptions): Promise<Lease<C>> {
+  #queue({ signal, timeoutMs }: AcquireOptions, brief: boolean, taking: Taking | undefined): Promise<Lease<C>> {
     this.begin()
     if (this.lifecycle.closed) throw this.#refused(new PoolClosedError())
     if (this.suspension.refusing) throw this.#refused(this.suspension.error())
@@ -164,7 +172,7 @@ export class Lending<C extends Connection> implements Home<C> {
     }
     const limitMs = timeoutMs ?? acquireTimeoutMs
     const holds = heldHere(this)
-    const lease = this.waiters.join({ limitMs, timedOut: () => this.timedOut(limitMs), holds, signal })
+    const lease = this.waiters.join({ limitMs, timedOut: () => this.timedOut(limitMs), holds, signal, brief, taking })
     publish('moorings:acquire:queued', this.identity, () => ({ waiting: this.waiters.size }))
     this.supply.fill()
     if (holds.length > 0) this.#deadlocks.watch()
@@ -208,7 +216,7 @@ export class Lending<C extends Connection> implements Home<C> {
   /** To the next in line, else it rests; unless it has had its day. */
   #hand(entry: Entry<C>, now: number): void {
     if (this.retireSpent(entry, now)) this.supply.fill()
-    else if (!this.#hooks.has('beforeAcquire') || !this.lifecycle.running) this.#give(entry, now)
+    else if (!this.#asksHook || !this.lifecycle.running) this.#give(entry, now)
     else if (this.checks.size < this.waiters.size) this.checks.forAcquire(entry)
     else this.#rest(entry)
   }
@@ -220,7 +228,10 @@ export class Lending<C extends Connection> implements Home<C> {
     const waiter = this.lifecycle.running && !surplus ? this.waiters.next() : undefined
     if (waiter === undefined) this.#rest(entry)
     else {
-      waiter.resolve(this.#lend(entry, now, now - waiter.joinedAt))
+      const lease = this.#lend(entry, now, now - waiter.joinedAt)
+      lease.taking = waiter.taking
+      lease.brief = waiter.brief
+      waiter.resolve(lease)
       if (this.roster.idle.length < minIdle) this.supply.fill()
     }
   }

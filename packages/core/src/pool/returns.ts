@@ -29,9 +29,11 @@ export interface ReturnsParts<C extends Connection> {
 
 export class Returns<C extends Connection> {
   readonly #parts: ReturnsParts<C>
+  readonly #tellsHook: boolean
 
   constructor(parts: ReturnsParts<C>) {
     this.#parts = parts
+    this.#tellsHook = parts.hooks.has('afterRelease')
   }
 
   /** Whether the next borrower could have it as it is. Nothing is asked of the server to know. */
@@ -41,7 +43,7 @@ export class Returns<C extends Connection> {
       connection.activity === 'idle' &&
       connection.transactionStatus === 'idle' &&
       connection.sessionState === 'clean' &&
-      !this.#parts.hooks.has('afterRelease')
+      !this.#tellsHook
     )
   }
 
@@ -76,7 +78,7 @@ export class Returns<C extends Connection> {
     if (connection.sessionState === 'spoilt') return 'unfit'
     // What was undone may have been the set-up's own.
     if (dirty) await hooks.setUp(connection, givenUp.signal)
-    if (!hooks.has('afterRelease') || !this.#parts.roster.has(entry)) return undefined
+    if (!this.#tellsHook || !this.#parts.roster.has(entry)) return undefined
     if ((await hooks.afterRelease(connection, heldMs, givenUp.signal)) === 'destroy') return 'hook'
     if (connection.activity !== 'idle' || connection.transactionStatus !== 'idle') return 'unfit'
     connection.keepState()

@@ -2,9 +2,11 @@
 
 import type { Deadline, Deadlines } from '../deadlines.js'
 import { AcquireAbortedError, type MooringsError } from '../errors.js'
+import { List, type Listed } from '../list.js'
 import type { Lease } from './lease.js'
+import type { Taking } from './stacks.js'
 
-export interface Waiter<L> {
+export interface Waiter<L> extends Listed<Waiter<L>> {
   readonly resolve: (lease: L) => void
   readonly reject: (error: MooringsError) => void
   readonly joinedAt: number
@@ -12,6 +14,8 @@ export interface Waiter<L> {
   /** The leases its own call chain holds while it waits. */
   readonly holds: readonly Lease[]
   readonly signal: AbortSignal | undefined
+  readonly brief: boolean
+  readonly taking: Taking | undefined
   readonly aborted: (() => void) | undefined
   /** None while the queue stands still; then `leftMs` is what it had left. */
   deadline: Deadline | undefined
@@ -23,13 +27,14 @@ export interface Wait {
   readonly timedOut: () => MooringsError
   readonly holds: readonly Lease[]
   readonly signal: AbortSignal | undefined
+  readonly brief: boolean
+  readonly taking: Taking | undefined
 }
 
 export class Waiters<L> {
   readonly #deadlines: Deadlines
   readonly #failed: (error: MooringsError, waitedMs: number) => void
-  // A Set keeps the order of arrival and forgets any member in constant time.
-  readonly #queue = new Set<Waiter<L>>()
+  readonly #queue = new List<Waiter<L>>()
   #paused = false
 
   /** @param failed called with the error of each caller that goes without, before the caller hears of it */
@@ -47,9 +52,11 @@ export class Waiters<L> {
   }
 
   /** Resolves with what it is given on its turn. */
-  join({ limitMs, timedOut, holds, signal }: Wait): Promise<L> {
+  join({ limitMs, timedOut, holds, signal, brief, taking }: Wait): Promise<L> {
     return new Promise((resolve, reject) => {
       const waiter: Waiter<L> = {
+        next: undefined,
+        previous: undefined,
         resolve,
         reject,
         joinedAt: this.#deadlines.clock.now(),
@@ -57,6 +64,8 @@ export class Waiters<L> {
         passed: () => this.reject(waiter, timedOut()),
         holds,
         signal,
+        brief,
+        taking,
         aborted: signal && (() => this.reject(waiter, new AcquireAbortedError(signal.reason))),
         deadline: undefined,
         leftMs: limitMs,
@@ -83,7 +92,7 @@ export class Waiters<L> {
   }
 
   rejectAll(error: () => MooringsError): void {
-    for (const waiter of this.#queue) this.reject(waiter, error())
+    for (let waiter = this.first(); waiter !== undefined; waiter = this.first()) this.reject(waiter, error())
   }
 
   /** Nobody's time runs until `resume`. */
@@ -109,8 +118,7 @@ export class Waiters<L> {
   }
 
   first(): Waiter<L> | undefined {
-    for (const waiter of this.#queue) return waiter
-    return undefined
+    return this.#queue.first
   }
 
   #leave(waiter: Waiter<L>): void {
