@@ -3,7 +3,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { eventsOf } from '../testing/events.js'
 import { settled } from '../testing/fake-clock.js'
-import { ask, counts, empty, fixture, take, takeOne } from '../testing/fixture.js'
+import { ask, counts, empty, type Fixture, fixture, take, takeOne } from '../testing/fixture.js'
 import { watch } from '../testing/watch.js'
 
 describe('drain', () => {
@@ -88,14 +88,34 @@ describe('drain', () => {
     expect(waiting?.error).toMatchObject({ name: 'PoolSuspendedError' })
   })
 
-  it('ends when a lost lease is released', async () => {
-    const { pool, driver } = fixture()
-    const lease = await takeOne(pool)
-    const drained = watch(pool.drain())
-    driver.connection(1).lose()
-    lease.release()
-    await settled()
-    expect(drained.value).toBe(true)
+  it.each([
+    ['is lost', ({ driver }) => driver.connection(1).lose()],
+    ['is evicted', ({ pool }) => void pool.evict()],
+    ['is taken back as a leak', ({ clock }) => clock.advance(60_000)],
+  ] satisfies [string, (setup: Fixture) => Promise<void> | void][])(
+    'ends when the last connection %s, though its holder never gives it back',
+    async (_, end) => {
+      const setup = fixture({ leakAfterMs: 60_000, reclaimLeaks: true })
+      await takeOne(setup.pool)
+      const drained = watch(setup.pool.drain({ timeoutMs: 3_600_000 }))
+      await setup.clock.advance(1_000)
+      expect(drained.state).toBe('pending')
+      await end(setup)
+      await settled()
+      expect(drained.value).toBe(true)
+    },
+  )
+
+  it('is false when the pool is closed and a lease did not come back, and true when it did', async () => {
+    for (const comesBack of [false, true]) {
+      const { pool, clock } = fixture()
+      const lease = await takeOne(pool)
+      const drained = watch(pool.drain({ timeoutMs: 3_600_000 }))
+      void pool.close({ timeoutMs: 1_000 })
+      if (comesBack) lease.release()
+      await clock.advance(1_000)
+      expect(drained.value).toBe(comesBack)
+    }
   })
 
   it('keeps no process alive once it has ended', async () => {
