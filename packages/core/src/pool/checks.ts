@@ -38,6 +38,8 @@ export class Checks<C extends Connection> {
   readonly #parts: ChecksParts<C>
   readonly #asksHook: boolean
   readonly #running = new Set<Entry<C>>()
+  /** Those of them that are looked at for a caller. */
+  readonly #efforts = new Set<Entry<C>>()
   /** When a connection was last found dead: what was last seen alive before then is asked before it is lent. */
   #suspectUntil = Number.NEGATIVE_INFINITY
 
@@ -49,6 +51,11 @@ export class Checks<C extends Connection> {
   /** Connections taken from those that rest, for as long as they are looked at. */
   get size(): number {
     return this.#running.size
+  }
+
+  /** How many of them are looked at because somebody waits. */
+  get efforts(): number {
+    return this.#efforts.size
   }
 
   /** Why it is not to be lent again, whatever its health. */
@@ -78,6 +85,7 @@ export class Checks<C extends Connection> {
 
   forget(entry: Entry<C>): void {
     this.#running.delete(entry)
+    this.#efforts.delete(entry)
   }
 
   /** Before it is lent; it must not be among those that rest. */
@@ -95,9 +103,11 @@ export class Checks<C extends Connection> {
   /**
    * While it rests, so that its turn as the last one used does not change.
    *
+   * @param effort whether somebody who waits may get it
    * @returns the error, if it gave no sign of life
    */
-  keepalive(entry: Entry<C>): Promise<MooringsError | undefined> {
+  keepalive(entry: Entry<C>, effort = false): Promise<MooringsError | undefined> {
+    if (effort) this.#efforts.add(entry)
     return this.#run(entry, 'keepalive', () => this.#ask(entry, 'keepalive'))
   }
 
@@ -109,22 +119,23 @@ export class Checks<C extends Connection> {
     const { deadlines, driver, roster, passed, kept, failed, gone } = this.#parts
     entry.state = 'checking'
     this.#running.add(entry)
+    if (why === 'acquire') this.#efforts.add(entry)
     try {
       await look()
     } catch (cause) {
-      this.#running.delete(entry)
+      this.forget(entry)
       const error = driver.classify(cause, 'statement')
       failed(entry, 'invalid', error)
       return error
     }
     entry.seenAt = deadlines.clock.now()
     if (!roster.has(entry)) {
-      this.#running.delete(entry)
+      this.forget(entry)
       gone()
       return undefined
     }
     const next = why === 'acquire' ? await this.#approval(entry) : 'keep'
-    this.#running.delete(entry)
+    this.forget(entry)
     if (!roster.has(entry)) gone()
     else if (next === 'pass') passed(entry, deadlines.clock.now())
     else if (next === 'keep') kept(entry, deadlines.clock.now())

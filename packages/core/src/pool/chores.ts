@@ -87,7 +87,7 @@ function reportLeaks<C extends Connection>(lending: Lending<C>, options: Options
   const { roster, leaks, members } = lending
   const { taken, next } = leaks.look(roster.all(), now, options.reclaimLeaks)
   for (const entry of taken) {
-    members.evict(
+    members.takeBack(
       entry,
       'reclaimed',
       new ConnectionLostError(`The lease was held for longer than ${options.leakAfterMs} ms, and was taken back`),

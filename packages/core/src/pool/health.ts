@@ -38,7 +38,10 @@ export class HealthWatch<C extends Connection> {
   async check(): Promise<PoolHealth> {
     const { state, closed } = this.#lending.lifecycle
     const asks = state !== 'suspended' && !closed
-    return this.#note(asks ? await this.#probe() : {})
+    // Its own wait is no caller's.
+    const before = this.#pool.stats()
+    const probe = asks ? await this.#probe() : {}
+    return this.#note(probe, before)
   }
 
   /** Within its time as a whole, whatever takes long. */
@@ -47,7 +50,7 @@ export class HealthWatch<C extends Connection> {
     const { timeoutMs } = resilience.health
     const until = deadlines.clock.now() + timeoutMs
     try {
-      const probe = async () => (await this.#askResting()) ?? (await this.#ask(until))
+      const probe = async (signal: AbortSignal) => (await this.#askResting()) ?? (await this.#ask(until, signal))
       return await deadlines.limit(timeoutMs, unanswered, probe)
     } catch (error) {
       return { error: driver.classify(error, 'statement') }
@@ -59,7 +62,8 @@ export class HealthWatch<C extends Connection> {
     const { lifecycle, roster, waiters, connector } = this.#lending
     const probe = lifecycle.running ? await this.#askResting() : undefined
     const unused = roster.size === 0 && waiters.size === 0 && connector.lastError === undefined
-    if (!lifecycle.closed && !unused) this.#note(probe ?? {})
+    const down = roster.size === 0 ? connector.lastError : undefined
+    if (!lifecycle.closed && !unused) this.#note(probe ?? { error: down })
   }
 
   /** Through a connection that rests, and goes on resting. Undefined when there is none, or it was dead. */
@@ -72,18 +76,19 @@ export class HealthWatch<C extends Connection> {
     return error === undefined ? { latencyMs: clock.now() - startedAt } : undefined
   }
 
-  async #ask(until: number): Promise<Probe> {
+  async #ask(until: number, signal: AbortSignal): Promise<Probe> {
     const { deadlines } = this.#setup
     const leftMs = () => Math.max(1, Math.floor(until - deadlines.clock.now()))
     const startedAt = deadlines.clock.now()
     const ask = ({ connection }: Lease<C>) => deadlines.limit(leftMs(), unanswered, (signal) => connection.ping(signal))
     // Why no connection was had says more than that the time is over, so it comes first.
-    await this.#pool.lease(ask, { timeoutMs: Math.ceil(leftMs() * 0.8) })
+    await this.#pool.lease(ask, { timeoutMs: Math.ceil(leftMs() * 0.8), signal })
     return { latencyMs: deadlines.clock.now() - startedAt }
   }
 
-  #note(probe: Probe): PoolHealth {
-    const health = judge(this.#pool.stats(), probe, this.#before, this.#setup.resilience)
+  #note(probe: Probe, totals: Totals = this.#pool.stats()): PoolHealth {
+    const since = difference(totals, this.#before)
+    const health = judge(this.#pool.stats(), probe, since, this.#setup.resilience)
     const from = this.#status
     const { status: to, reasons } = health
     const { timeouts, refused, connectFailures } = health.stats
@@ -108,13 +113,21 @@ interface Finding {
 
 type Totals = Pick<PoolStats, 'timeouts' | 'refused' | 'connectFailures'>
 
-/** @param before the totals of the last check */
-function judge(stats: PoolStats, probe: Probe, before: Totals, options: Resilience): PoolHealth {
+function difference(now: Totals, before: Totals): Totals {
+  return {
+    timeouts: now.timeouts - before.timeouts,
+    refused: now.refused - before.refused,
+    connectFailures: now.connectFailures - before.connectFailures,
+  }
+}
+
+/** @param since what has failed since the last check */
+function judge(stats: PoolStats, probe: Probe, since: Totals, options: Resilience): PoolHealth {
   const findings = [
     ...ofState(stats),
     ...ofProbe(probe, options.health.timeoutMs),
-    ...ofCallers(stats, before, options),
-    ...ofConnecting(stats, before, probe),
+    ...ofCallers(stats, since, options),
+    ...ofConnecting(stats, since, probe),
   ]
   const status = findings.some((finding) => finding.status === 'unhealthy')
     ? 'unhealthy'
@@ -147,16 +160,19 @@ function* ofProbe({ latencyMs, error }: Probe, timeoutMs: number): Generator<Fin
     }
   }
   if (error === undefined) return
-  // Every connection is lent: the database may be well.
-  if (error instanceof AcquireTimeoutError && error.cause === undefined) {
+  const cause = error instanceof AcquireTimeoutError ? error.cause : error
+  // Every connection is lent, or refused by the application itself: the database may be well.
+  if (cause === undefined || (error.kind === 'acquire' && cause === error)) {
     yield {
       status: 'degraded',
-      reason: `no connection came free within ${Math.round(error.waitedMs)} ms to ask the database`,
+      reason:
+        error instanceof AcquireTimeoutError
+          ? `no connection came free within ${Math.round(error.waitedMs)} ms to ask the database`
+          : `no connection was to be had to ask the database: ${error.message}`,
       recommendation: 'raise resilience.pool.max, or shorten what holds connections',
     }
     return
   }
-  const cause = error instanceof AcquireTimeoutError ? error.cause : error
   const recommendation =
     cause instanceof AuthenticationError
       ? 'check user, password and database of the connection'
@@ -166,8 +182,8 @@ function* ofProbe({ latencyMs, error }: Probe, timeoutMs: number): Generator<Fin
   yield { status: 'unhealthy', reason: `the database did not answer: ${error.message}`, recommendation }
 }
 
-function* ofCallers(stats: PoolStats, before: Totals, { pool }: Resilience): Generator<Finding> {
-  const { leased, waiting, max, overflow, timeouts, refused, leaks, wait } = stats
+function* ofCallers(stats: PoolStats, since: Totals, { pool }: Resilience): Generator<Finding> {
+  const { leased, waiting, max, overflow, leaks, wait } = stats
   if (waiting > 0 && leased >= max + overflow) {
     yield {
       status: 'degraded',
@@ -175,14 +191,11 @@ function* ofCallers(stats: PoolStats, before: Totals, { pool }: Resilience): Gen
       recommendation: 'raise resilience.pool.max, or shorten what holds connections',
     }
   }
-  if (timeouts > before.timeouts) {
-    yield {
-      status: 'degraded',
-      reason: `${timeouts - before.timeouts} callers got no connection in time since the last check`,
-    }
+  if (since.timeouts > 0) {
+    yield { status: 'degraded', reason: `${since.timeouts} callers got no connection in time since the last check` }
   }
-  if (refused > before.refused) {
-    yield { status: 'degraded', reason: `${refused - before.refused} callers were refused since the last check` }
+  if (since.refused > 0) {
+    yield { status: 'degraded', reason: `${since.refused} callers were refused since the last check` }
   }
   if (wait.p95 > pool.acquireTimeoutMs / 2) {
     yield { status: 'degraded', reason: `of twenty callers one waits ${Math.round(wait.p95)} ms for a connection` }
@@ -197,15 +210,11 @@ function* ofCallers(stats: PoolStats, before: Totals, { pool }: Resilience): Gen
 }
 
 /** What the probe itself has said is not said again. */
-function* ofConnecting(
-  { connectFailures, lastConnectError }: PoolStats,
-  before: Totals,
-  probe: Probe,
-): Generator<Finding> {
-  if (connectFailures <= before.connectFailures || lastConnectError === undefined || probe.error !== undefined) return
+function* ofConnecting({ lastConnectError }: PoolStats, since: Totals, probe: Probe): Generator<Finding> {
+  if (since.connectFailures === 0 || lastConnectError === undefined || probe.error !== undefined) return
   yield {
     status: 'degraded',
-    reason: `${connectFailures - before.connectFailures} connects failed since the last check: ${lastConnectError.message}`,
+    reason: `${since.connectFailures} connects failed since the last check: ${lastConnectError.message}`,
     recommendation: 'check that the server runs, and that it allows so many connections',
   }
 }

@@ -198,26 +198,31 @@ export class Lending<C extends Connection> implements Home<C> {
   giveBack(lease: Lease<C>, entry: Entry<C>): void {
     const now = this.#clock.now()
     const heldMs = now - lease.takenAt
-    entry.lease = undefined
-    entry.idleSince = now
-    entry.seenAt = now
-    this.accounts.use.record(heldMs)
     this.leaks.returned(entry, lease, now)
-    if (hears('moorings:lease:returned')) {
-      publish('moorings:lease:returned', this.identity, () => ({ id: entry.connection.id, heldMs }))
-    }
     if (this.roster.has(entry)) {
+      this.#ended(entry, heldMs)
+      entry.idleSince = now
+      entry.seenAt = now
       if (this.#returns.clean(entry, lease)) this.#hand(entry, now)
       else this.#returns.tidy(entry, heldMs)
     }
     this.drain.look()
   }
 
+  /** Its lease is over: given back, or its connection taken away. */
+  #ended(entry: Entry<C>, heldMs: number): void {
+    entry.lease = undefined
+    this.accounts.use.record(heldMs)
+    if (hears('moorings:lease:returned')) {
+      publish('moorings:lease:returned', this.identity, () => ({ id: entry.connection.id, heldMs }))
+    }
+  }
+
   /** To the next in line, else it rests; unless it has had its day. */
   #hand(entry: Entry<C>, now: number): void {
     if (this.retireSpent(entry, now)) this.supply.fill()
     else if (!this.#asksHook || !this.lifecycle.running) this.#give(entry, now)
-    else if (this.checks.size < this.waiters.size) this.checks.forAcquire(entry)
+    else if (this.checks.efforts < this.waiters.size) this.checks.forAcquire(entry)
     else this.#rest(entry)
   }
 
@@ -293,15 +298,15 @@ export class Lending<C extends Connection> implements Home<C> {
 
   // --- beginning, arriving and leaving ---
 
-  /** With the first use. */
-  begin(): void {
+  /** With the first use. @param fills whether the first connections are to be made */
+  begin(fills = true): void {
     if (this.lifecycle.state !== 'new') return
     this.lifecycle.move('running')
     this.#begun()
     const { min, max, overflow } = this.supply.size
     publish('moorings:pool:started', this.identity, () => ({ min, max, overflow }))
     this.supply.scale(this.#clock.now(), 0)
-    this.supply.fill()
+    if (fills) this.supply.fill()
   }
 
   #arrived(connection: C, epoch: number, tookMs: number): void {
@@ -326,7 +331,7 @@ export class Lending<C extends Connection> implements Home<C> {
     // Those that rest may be as dead: asked at once, not one after the other.
     const now = this.#clock.now()
     for (const rest of [...this.roster.idle]) {
-      if (this.checks.doubt(rest, now) === 'much' && this.roster.rouse(rest)) void this.checks.keepalive(rest)
+      if (this.checks.doubt(rest, now) === 'much' && this.roster.rouse(rest)) void this.checks.keepalive(rest, true)
     }
   }
 
@@ -336,7 +341,10 @@ export class Lending<C extends Connection> implements Home<C> {
     if (reason === 'lost' || reason === 'invalid' || reason === 'destroyed') this.checks.suspect(now)
     const unmade = reason === 'lost' || reason === 'hook'
     if (unmade && error !== undefined && now - entry.arrivedAt < YOUNG_MS) this.connector.lostYoung(error)
-    if (entry.lease !== undefined) this.drain.look()
+    if (entry.lease !== undefined) {
+      this.#ended(entry, now - entry.lease.takenAt)
+      this.drain.look()
+    }
     // Whoever retires others sees to the supply when all are gone.
     if (error !== undefined) this.supply.fill()
   }

@@ -72,6 +72,12 @@ export class Members<C extends Connection> {
     entry.connection.destroy(error)
   }
 
+  /** From whoever has it; the server is told to stop what it does for them. */
+  takeBack(entry: Entry<C>, reason: CloseReason, error: MooringsError): void {
+    if (entry.connection.activity !== 'idle') this.#parts.farewells.cancel(entry.connection)
+    this.evict(entry, reason, error)
+  }
+
   forget(entry: Entry<C>, reason: CloseReason, error: MooringsError | undefined): boolean {
     const was = this.#parts.roster.remove(entry, reason, error)
     if (was) this.#parts.left(entry, reason, error)
@@ -92,10 +98,8 @@ export class Members<C extends Connection> {
   /** Those meant go now, lent or not. */
   evictAll(selector: ConnectionSelector | undefined): number {
     const meant = this.#select(selector)
-    for (const entry of meant) {
-      if (entry.connection.activity !== 'idle') this.#parts.farewells.cancel(entry.connection)
-      this.evict(entry, 'evicted', new ConnectionLostError('The connection was evicted from the pool'))
-    }
+    const error = () => new ConnectionLostError('The connection was evicted from the pool')
+    for (const entry of meant) this.takeBack(entry, 'evicted', error())
     this.#tell('evict', selector, meant.length)
     return meant.length
   }

@@ -146,12 +146,14 @@ export class Pool<C extends Connection = Connection> {
    * @throws AcquireTimeoutError after `timeoutMs`, default `acquireTimeoutMs`
    * @throws ConnectError, AuthenticationError: with `failFast` the first failure to connect, else one that trying again
    *   cannot help
-   * @throws PoolClosedError
+   * @throws PoolClosedError, PoolSuspendedError
    */
   async start({ timeoutMs, failFast = false }: StartOptions = {}): Promise<void> {
     const { supply, roster, warmUp } = this.#lending
     this.#lending.begin()
     if (this.closed) throw new PoolClosedError()
+    const { lifecycle, suspension } = this.#lending
+    if (lifecycle.state === 'suspended') throw suspension.error()
     const limitMs = timeoutMs ?? this.resilience.pool.acquireTimeoutMs
     if (roster.size >= supply.initial) return
     const warm = warmUp.wait(limitMs, failFast, () => this.#lending.timedOut(limitMs))
@@ -176,7 +178,7 @@ export class Pool<C extends Connection = Connection> {
       throw new InvalidOptionsError([{ path: 'refuseAfterMs', given: describeGiven(refuseAfterMs), allowed }])
     }
     const { lifecycle, suspension } = this.#lending
-    this.#lending.begin()
+    this.#lending.begin(false)
     if (this.closed) throw new PoolClosedError()
     if (lifecycle.state === 'suspended') return
     lifecycle.move('suspended')
@@ -185,14 +187,18 @@ export class Pool<C extends Connection = Connection> {
 
   /** Goes on lending, first to those who have waited for it. */
   resume(): void {
-    const { lifecycle, suspension, supply } = this.#lending
+    const { lifecycle, suspension, supply, drain } = this.#lending
     if (lifecycle.state !== 'suspended') return
     lifecycle.move('running')
     suspension.end()
+    drain.end()
     supply.fill()
   }
 
-  /** Suspends the pool and waits until every lease is back. False when that takes longer than `timeoutMs`. */
+  /**
+   * Suspends the pool and waits until every lease is back. False when that takes longer than `timeoutMs` (default
+   * `closeTimeoutMs`), or the pool is resumed or closed meanwhile.
+   */
   async drain({ timeoutMs, ...options }: SuspendOptions & { readonly timeoutMs?: number } = {}): Promise<boolean> {
     this.suspend(options)
     return this.#lending.drain.wait(timeoutMs ?? this.resilience.pool.closeTimeoutMs)
@@ -236,7 +242,10 @@ export class Pool<C extends Connection = Connection> {
     return snapshot(this.#lending, this.name, this.deadlines.clock.now(), this.#health.status)
   }
 
-  /** Asks the database, within `health.timeoutMs`, and says how the pool does. Never rejects. */
+  /**
+   * Asks the database, within `health.timeoutMs`, and says how the pool does. Where nothing rests it borrows a connection
+   * for that, and counts as a caller. Never rejects.
+   */
   health(): Promise<PoolHealth> {
     return this.#health.check()
   }

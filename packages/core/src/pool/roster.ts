@@ -43,6 +43,9 @@ const reasons: readonly CloseReason[] = [
   'closing',
 ]
 
+/** Those that are nobody's wish. */
+const faults: ReadonlySet<CloseReason> = new Set(['lost', 'destroyed', 'invalid', 'unfit'])
+
 export class Roster<C extends Connection> {
   readonly #pool: PoolIdentity
   readonly #clock: Clock
@@ -118,7 +121,7 @@ export class Roster<C extends Connection> {
     entry.givenUp?.abort(error)
     this.closed++
     this.closedBy[reason]++
-    if (error !== undefined && reason !== 'closing') this.lost++
+    if (error !== undefined && faults.has(reason)) this.lost++
     publish('moorings:connection:closed', this.#pool, () => ({
       id: entry.connection.id,
       endpoint: entry.connection.endpoint,

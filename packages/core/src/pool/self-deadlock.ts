@@ -59,16 +59,16 @@ export class SelfDeadlocks<W extends Holder = Holder> {
     return leases.every((lease) => held.has(lease)) ? waiting : undefined
   }
 
-  /** What has been done on the leases so far, in a word that changes with anything that happens. */
+  /** What has been done on the leases so far, in a word that changes with anything that happens; undefined while one works. */
   #seen(): string | undefined {
-    if (this.#suspects() === undefined) return undefined
-    return this.#standing
-      .leases()
-      ?.map((lease) => {
-        if (lease.lost || lease.released) return 'gone'
-        const { id, statements, activity } = lease.connection
-        return `${id}:${lease.takenAt}:${statements}:${activity}`
-      })
-      .join()
+    const leases = this.#suspects() === undefined ? undefined : this.#standing.leases()
+    if (leases === undefined) return undefined
+    const seen: string[] = []
+    for (const lease of leases) {
+      if (lease.lost || lease.released || lease.connection.activity !== 'idle') return undefined
+      const { id, statements } = lease.connection
+      seen.push(`${id}:${lease.takenAt}:${statements}`)
+    }
+    return seen.join()
   }
 }

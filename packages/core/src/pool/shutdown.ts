@@ -37,10 +37,7 @@ export async function shutDown<C extends Connection>(parts: ShutdownParts<C>, ti
   const late = new PoolClosedError(`The pool was closed and this lease did not come back within ${timeoutMs} ms`)
   drain.end()
   const destroyed = roster.all()
-  for (const entry of destroyed) {
-    if (entry.connection.activity !== 'idle') farewells.cancel(entry.connection)
-    members.evict(entry, 'closing', late)
-  }
+  for (const entry of destroyed) members.takeBack(entry, 'closing', late)
   farewells.destroy(late)
   await Promise.all([others, farewells.over()])
   deadlines.clear()

@@ -20,7 +20,7 @@ const own = /^(.*\/)core\/(?:dist|src)\/pool\/stacks\.[jt]s$/.exec(import.meta.u
  */
 export function applicationFrame(stack: string | undefined): string | undefined {
   for (const line of stack?.split('\n') ?? []) {
-    const place = /^ {4}at (?:.*\()?(.+:\d+:\d+)\)?$/.exec(line)?.[1]
+    const place = /^ {4}at (?:async )?(?:.*? \()?(.+?:\d+:\d+)\)?$/.exec(line)?.[1]
     if (place === undefined || place.startsWith('node:') || /[\\/]node_modules[\\/]/.test(place)) continue
     if (own !== undefined && isOwn(place, own)) continue
     return place.replace(/^file:\/\//, '')

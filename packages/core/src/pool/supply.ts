@@ -73,7 +73,7 @@ export class Supply<C extends Connection> {
     const { roster, checks, connector, warmUp, waiters, open, epoch, retireSpent } = this.#parts
     if (!open()) return
     // What rests comes first: a connect under way may never arrive.
-    while (checks.size < waiters.size) {
+    while (checks.efforts < waiters.size) {
       const entry = roster.wake()
       if (entry === undefined) break
       if (!retireSpent(entry)) checks.forAcquire(entry)
@@ -82,7 +82,7 @@ export class Supply<C extends Connection> {
     if (!open()) return
     const { max, overflow } = this.#size
     while (
-      checks.size + connector.size < waiters.size &&
+      checks.efforts + connector.size < waiters.size &&
       roster.size + connector.size < max + overflow &&
       connector.ready &&
       open()

@@ -34,9 +34,9 @@ export class Suspension {
   begin(refuseAfterMs: number): void {
     this.#since = this.#deadlines.clock.now()
     this.#waiters.pause()
-    publish('moorings:pool:suspended', this.#pool, () => ({ refuseAfterMs }))
     if (refuseAfterMs === 0) this.#refuse()
     else this.#limit = this.#deadlines.add(refuseAfterMs, () => this.#refuse())
+    publish('moorings:pool:suspended', this.#pool, () => ({ refuseAfterMs }))
   }
 
   end(): void {

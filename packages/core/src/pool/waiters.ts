@@ -9,7 +9,8 @@ import type { Taking } from './stacks.js'
 export interface Waiter<L> extends Listed<Waiter<L>> {
   readonly resolve: (lease: L) => void
   readonly reject: (error: MooringsError) => void
-  readonly joinedAt: number
+  /** Moved on by what it has waited while the queue stood still. */
+  joinedAt: number
   readonly passed: () => void
   /** The leases its own call chain holds while it waits. */
   readonly holds: readonly Lease[]
@@ -36,6 +37,7 @@ export class Waiters<L> {
   readonly #failed: (error: MooringsError, waitedMs: number) => void
   readonly #queue = new List<Waiter<L>>()
   #paused = false
+  #pausedAt = 0
 
   /** @param failed called with the error of each caller that goes without, before the caller hears of it */
   constructor(deadlines: Deadlines, failed: (error: MooringsError, waitedMs: number) => void) {
@@ -100,6 +102,7 @@ export class Waiters<L> {
     if (this.#paused) return
     this.#paused = true
     const now = this.#deadlines.clock.now()
+    this.#pausedAt = now
     for (const waiter of this.#queue) {
       if (waiter.deadline === undefined) continue
       waiter.leftMs = Math.max(0, waiter.deadline.at - now)
@@ -110,7 +113,11 @@ export class Waiters<L> {
 
   resume(): void {
     this.#paused = false
-    for (const waiter of this.#queue) this.#wait(waiter)
+    const now = this.#deadlines.clock.now()
+    for (const waiter of this.#queue) {
+      waiter.joinedAt += now - Math.max(waiter.joinedAt, this.#pausedAt)
+      this.#wait(waiter)
+    }
   }
 
   #wait(waiter: Waiter<L>): void {
