@@ -82,7 +82,8 @@ export class Load {
   }
 
   async #operate(n: number): Promise<void> {
-    const random = seeded(this.#settings.seed + n)
+    // Of its number, not of its turn: which operation it is does not depend on how quick the others were.
+    const random = seeded(this.#settings.seed ^ Math.imul(n, 0x9e3779b1))
     const operation = draw(operations, random)
     this.#pending.set(n, { name: operation.name, since: performance.now() })
     this.#books.started()

@@ -130,16 +130,19 @@ async function divide(call: Call): Promise<void> {
   await provoke(call, 'StatementError', orm(call).query(`select ${call.n} / 0`))
 }
 
+/** A backend whose client vanished goes on to its end: that is waited for. */
+const slow = 'select pg_sleep(3)'
+
 async function slowForServer(call: Call): Promise<void> {
   const work = orm(call).transaction(async (tx) => {
     await tx.query('set local statement_timeout = 10')
-    await tx.query('select pg_sleep(10)')
+    await tx.query(slow)
   })
   await provoke(call, 'StatementCancelledError', work)
 }
 
 async function slowForUs({ pool, books }: Call): Promise<void> {
-  const work = pool.lease((lease) => lease.connection.execute({ text: 'select pg_sleep(10)' }, { timeoutMs: 10 }))
+  const work = pool.lease((lease) => lease.connection.execute({ text: slow }, { timeoutMs: 10 }))
   await provoke({ books }, 'StatementTimeoutError', work)
 }
 

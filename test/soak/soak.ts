@@ -38,6 +38,8 @@ export interface SoakResult {
 const warmUp = 4_000
 /** For a pool that closes nothing but idle connections. */
 const endMs = 20_000
+/** For backends whose clients are gone. */
+const goneMs = 20_000
 
 export async function soak(options: SoakOptions): Promise<SoakResult> {
   const { url, admin, operations, load, onProgress = () => {}, signal } = options
@@ -55,15 +57,17 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     let atRest = await countBackends()
     const agreed = async () => {
       if (atRest === after.counts.idle) return true
-      // A backend takes a moment to notice that its client is gone.
+      // A backend notices only when its statement is over that its client is gone.
       after = await child.ask({ ask: 'rest' })
       atRest = await countBackends()
       return false
     }
-    await until(agreed, { what: 'the server to count what the pool counts' }).catch(() => {})
+    await until(agreed, { what: 'the server to count what the pool counts', timeoutMs: goneMs }).catch(() => {})
     const rows = await countRows(admin)
     const end = await child.end(endMs)
-    await until(async () => (await countBackends()) === 0, { what: 'the backends to end' }).catch(() => {})
+    await until(async () => (await countBackends()) === 0, { what: 'the backends to end', timeoutMs: goneMs }).catch(
+      () => {},
+    )
     const found = { before, after, backends: { atRest, closed: await countBackends() }, rows, end }
     return { ...found, findings: questions(found) }
   } finally {
