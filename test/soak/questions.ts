@@ -4,15 +4,15 @@ import { taken } from './call.js'
 import type { SoakResult } from './soak.js'
 
 /**
- * What the process may weigh more after so many operations than before. Measured without a leak it is some 100 kB after
- * ten thousand and 200 kB after a hundred thousand, as V8 goes on learning about its code. A leak of 100 bytes an
+ * What the process may weigh more after so many operations than before. Measured without a leak it is some 200 kB after
+ * ten thousand and under 400 kB after a hundred thousand, as V8 goes on learning about its code. A leak of 100 bytes an
  * operation would be 1 MB, and 10 MB.
  */
 export function allowedBytes(operations: number): number {
   return 500_000 + 10 * operations
 }
 
-/** What it writes to the console when a query that nobody waits for any more fails, in a black hole for one. */
+/** What Kysely writes to the console when a query that nobody waits for any more fails, in a black hole for one. */
 const toldByKysely = /^`\w+` failed in the background after abortion: .*\n/gm
 
 /** With fewer operations nothing could be told from the noise. */
