@@ -197,6 +197,8 @@ describe.each(transactional)('$name', (orm: Orm) => {
 
   it('P27: a transaction that gets no connection leaks nothing', async () => {
     const db = scene.open(orm, { pool: { ...single.pool, acquireTimeoutMs: 100 } })
+    // A busy machine may take longer to connect.
+    await db.pool.start({ timeoutMs: 10_000 })
     const held = await hold(db)
     const failed = await Promise.all(Array.from({ length: 10 }, () => errorOf(db.transaction(async () => {}))))
     for (const error of failed) expect(error).toMatchObject({ name: 'AcquireTimeoutError' })
