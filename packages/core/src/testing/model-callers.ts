@@ -3,7 +3,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { ConnectionLostError, StatementError } from '../errors.js'
 import type { FakeLease, FakePool } from './fixture.js'
-import type { Borrower } from './model.js'
+import type { Borrower } from './model-parts.js'
 import type { ModelRun } from './model-run.js'
 import { type Watched, watch } from './watch.js'
 

@@ -13,7 +13,8 @@ import {
   SelfDeadlockError,
 } from '../errors.js'
 import type { CloseReason } from '../events.js'
-import type { Borrower, Member, PoolModel } from './model.js'
+import type { PoolModel } from './model.js'
+import type { Borrower, Member } from './model-parts.js'
 
 /** @param direct whether it is lent to one who has just come, rather than to the first in line */
 export function againstLending(model: PoolModel, id: number, direct: boolean): string[] {

@@ -2,7 +2,7 @@
 // and say what is so.
 
 import { MooringsError, PoolClosedError } from '../errors.js'
-import type { Borrower } from './model.js'
+import type { Borrower } from './model-parts.js'
 import type { ModelRun } from './model-run.js'
 import { healthTimeoutMs } from './model-scenario.js'
 import { type Watched, watch } from './watch.js'
