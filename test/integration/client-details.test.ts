@@ -190,3 +190,13 @@ describe('an array with a hole', () => {
     expect(await errorOf(sql.unsafe('select $1::int[]', [values as never]))).toMatchObject({ code: 'UNDEFINED_VALUE' })
   })
 })
+
+describe('a statement that fails', () => {
+  it('is not kept by the library for its text', async () => {
+    const { sql } = open()
+    const query = sql.unsafe('select 1 / 0')
+    expect(await errorOf(query)).toMatchObject({ code: '22012' })
+    // Reading the library's own is what would keep it.
+    expect(Object.getOwnPropertyDescriptor(query, 'origin')).toMatchObject({ value: '' })
+  })
+})

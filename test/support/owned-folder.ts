@@ -107,9 +107,12 @@ async function isStale(folder: string): Promise<boolean> {
   if (!found.isDirectory() || found.uid !== process.getuid?.()) return false
   const answer = await new Promise<string>((resolve) => {
     const socket = connect(join(folder, ownerSocket))
-    socket.once('connect', () => resolve('alive'))
+    socket.once('connect', () => {
+      resolve('alive')
+      // Its owner may be stopped, and would never close it.
+      socket.destroy()
+    })
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''))
-    socket.once('close', () => socket.destroy())
   })
   if (answer === 'ENOENT') return Date.now() - found.mtimeMs > youthMs
   return answer === 'ECONNREFUSED'

@@ -46,6 +46,9 @@ export interface Job {
 }
 
 export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): Job {
+  // When a statement fails the library asks for its origin, and keeps the answer for ever by the statement's text: for a
+  // tagged template one for each place in the code, for any other text one for each failure.
+  if (!('raw' in query.strings)) Object.defineProperty(query, 'origin', { value: '' })
   return {
     query,
     codec,
