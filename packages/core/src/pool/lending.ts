@@ -147,19 +147,19 @@ export class Lending<C extends Connection> implements Home<C> {
     if (idle.length === 0 || this.waiters.size > 0 || !this.lifecycle.running) return undefined
     const now = this.#clock.now()
     let left = false
-    for (let entry = idle.at(-1); entry !== undefined; entry = idle.at(-1)) {
+    let lease: Lease<C> | undefined
+    for (let entry = idle.at(-1); entry !== undefined && lease === undefined; entry = idle.at(-1)) {
       const spent = this.checks.spent(entry, now)
-      if (spent === undefined && this.checks.needed(entry, now)) return undefined
+      if (spent === undefined && this.checks.needed(entry, now)) break
       this.roster.wake()
-      if (spent === undefined) {
-        const lease = this.#lend(entry, now, 0)
-        if (left || idle.length < this.supply.size.minIdle) this.supply.fill()
-        return lease
+      if (spent === undefined) lease = this.#lend(entry, now, 0)
+      else {
+        this.members.retire(entry, spent)
+        left = true
       }
-      this.members.retire(entry, spent)
-      left = true
     }
-    return undefined
+    if (left || (lease !== undefined && idle.length < this.supply.size.minIdle)) this.supply.fill()
+    return lease
   }
 
   #queue({ signal, timeoutMs }: AcquireOptions, brief: boolean, taking: Taking | undefined): Promise<Lease<C>> {
