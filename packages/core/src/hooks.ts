@@ -36,6 +36,8 @@ type MaybePromise<T> = T | Promise<T>
  * Each may be async, and has `timeoutMs`; `beforeConnect` and `afterConnect` also share `connectTimeoutMs` with the rest
  * of the connect. A hook that throws, rejects or is late is reported as `moorings:hook:failed`.
  *
+ * TypeScript widens the only literal of an async arrow function to `string`: write `async () => 'replace' as const`.
+ *
  * @example
  * const hooks = {
  *   beforeConnect: async () => ({ password: await freshToken() }),
