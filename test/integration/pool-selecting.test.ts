@@ -104,7 +104,9 @@ describe.each(orms)('$name', (orm: Orm) => {
       expect(String(error)).toMatch(/evicted/)
     }
     expect((await within(patience, Promise.all(waiting))).flat()).toEqual([1, 2, 3].map((n) => ({ n })))
-    await until(async () => (await pids()).every((pid) => !before.includes(pid)), { what: 'the old backends to be gone' })
+    await until(async () => (await pids()).every((pid) => !before.includes(pid)), {
+      what: 'the old backends to be gone',
+    })
     expect(db.pool.stats()).toMatchObject({ epoch: 1, leased: 0 })
   })
 

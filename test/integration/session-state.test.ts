@@ -224,7 +224,7 @@ describe('what a session began with survives a reset', () => {
     const connection = await lend()
     const setUp = async () => {
       await connection.execute({ text: "create temp table mine (id int); set work_mem = '77MB'" })
-      connection.keepState()
+      connection.keepState('set-up')
     }
     await setUp()
     expect(connection.sessionState).toBe('clean')
@@ -243,7 +243,7 @@ describe('what a session began with survives a reset', () => {
 it('a set-up that was undone for what nobody could know of before spoils the session', async () => {
   const connection = await lend()
   await connection.execute({ text: "set work_mem = '77MB'" })
-  connection.keepState()
+  connection.keepState('set-up')
   const text = 'begin; set search_path = elsewhere; commit; select pg_sleep(60)'
   await errorOf(connection.execute({ text }, { timeoutMs: 300 }))
   expect(connection.sessionState).toBe('clean')

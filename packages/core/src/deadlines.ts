@@ -1,6 +1,7 @@
 // Many deadlines on one timer. A statement or a waiter costs an object and a Set entry, not a timer of its own:
 // the timer stays armed for the earliest deadline it knew and looks again when it fires.
 
+import { AsyncResource } from 'node:async_hooks'
 import type { Clock, Timer } from './clock.js'
 import { List, type Listed } from './list.js'
 
@@ -17,9 +18,13 @@ export interface Deadline extends Listed<Deadline> {
  */
 const LATE_MS = 50
 
+/** A timer's longest. */
+const LONGEST_MS = 2 ** 31 - 1
+
 export class Deadlines {
   readonly clock: Clock
   readonly #pending = new List<Deadline>()
+  readonly #scope = new AsyncResource('moorings:deadlines')
   #timer: Timer | undefined
   #armedFor = Number.POSITIVE_INFINITY
   #holding = 0
@@ -76,7 +81,9 @@ export class Deadlines {
   #arm(at: number): void {
     this.#timer?.cancel()
     this.#armedFor = at
-    this.#timer = this.clock.setTimer(() => this.#fire(), Math.max(1, Math.ceil(at - this.clock.now())))
+    const delayMs = Math.min(LONGEST_MS, Math.max(1, Math.ceil(at - this.clock.now())))
+    // In nobody's async context: what falls due is not the business of whoever happened to set the timer.
+    this.#timer = this.#scope.runInAsyncScope(() => this.clock.setTimer(() => this.#fire(), delayMs))
     if (this.#holding === 0) this.#timer.unref()
   }
 
@@ -102,6 +109,7 @@ export class Deadlines {
       else if (deadline.at < next) next = deadline.at
     }
     if (next < Number.POSITIVE_INFINITY) this.#arm(next)
+    passed.sort((a, b) => a.at - b.at)
     for (const deadline of passed) {
       // One that has passed may have deleted another in the same batch.
       if (!this.#pending.has(deadline)) continue

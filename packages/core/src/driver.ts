@@ -97,8 +97,11 @@ export interface Connection {
   readonly sessionState: 'clean' | 'dirty' | 'spoilt'
   /** Marks what a borrower leaves behind that the driver cannot see by itself: a function that takes a lock, say. */
   declare(left: SessionState): void
-  /** What is there now is how the session should be: it was set up so. */
-  keepState(): void
+  /**
+   * What is there now stays: because the session was set up so, and is to be undone and set up anew when a borrower
+   * changes it; or because a single statement left it, which is nobody's to undo.
+   */
+  keepState(by: 'set-up' | 'statement'): void
 
   /** Values are mapped as the driver maps them by itself. */
   execute(statement: Statement, options?: ExecuteOptions): Promise<Result>

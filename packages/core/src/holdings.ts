@@ -11,9 +11,16 @@ interface Holding {
 
 const holdings = new AsyncLocalStorage<Holding>()
 
+/** What is over is let go of: work that goes on starting new work would make an endless chain. */
+function outer(): Holding | undefined {
+  let at = holdings.getStore()
+  while (at?.lease()?.released === true) at = at.outer
+  return at
+}
+
 /** Runs the body as one that holds this lease of the pool. */
 export function holding<T>(pool: object, lease: Lease, body: () => T): T {
-  return holdings.run({ pool, lease: () => lease, outer: holdings.getStore() }, body)
+  return holdings.run({ pool, lease: () => lease, outer: outer() }, body)
 }
 
 /**
@@ -23,7 +30,7 @@ export function holding<T>(pool: object, lease: Lease, body: () => T): T {
  * @param lease which may be taken later
  */
 export function holdFromHere(pool: object, lease: () => Lease | undefined): void {
-  holdings.enterWith({ pool, lease, outer: holdings.getStore() })
+  holdings.enterWith({ pool, lease, outer: outer() })
 }
 
 /** The leases of a pool that the current call chain still holds, the innermost first. */

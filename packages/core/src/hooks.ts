@@ -56,9 +56,10 @@ export interface HookOptions {
    * On each new connection, after `onConnect`, before anybody is lent it; and again after what a borrower had changed of
    * the session was undone, so that it can set the session up. If it fails, the connection is destroyed (ConnectError).
    */
-  afterConnect?: ((context: HookContext) => MaybePromise<void>) | undefined
+  afterConnect?: ((context: HookContext) => MaybePromise<unknown>) | undefined
   /**
-   * On an idle connection that is about to be lent, after it was found alive. See {@link AcquireVerdict}. If it fails,
+   * On an idle connection that is about to be lent, after it was found alive. What it sets on the session is undone at the return.
+   * Not for what belongs to one caller: it may be another one who gets the connection. See {@link AcquireVerdict}. If it fails,
    * the connection is destroyed and the caller gets a HookError.
    */
   beforeAcquire?: ((context: HookContext) => MaybePromise<AcquireVerdict>) | undefined
@@ -73,7 +74,7 @@ export interface HookOptions {
    * When a living connection is about to be closed politely: for its age, its rest, the pool's end. One that is destroyed
    * (evicted, given back with work under way) has no such moment. It is closed all the same if this fails.
    */
-  beforeClose?: ((context: HookContext & { readonly reason: CloseReason }) => MaybePromise<void>) | undefined
+  beforeClose?: ((context: HookContext & { readonly reason: CloseReason }) => MaybePromise<unknown>) | undefined
   /** How long one call of a hook may take, in milliseconds. Default 5 000. */
   timeoutMs?: number | undefined
 }

@@ -86,6 +86,7 @@ export class LeasedConnection implements DatabaseConnection {
     const { signal } = options
     try {
       if (this.#lease === undefined) await this.#take(signal)
+      else this.#pool.prolong(this.#lease)
     } catch (error) {
       if (this.#heard(signal, error)) return
       throw error

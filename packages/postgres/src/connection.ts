@@ -37,6 +37,8 @@ export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | '
   readonly socket: Duplex
   readonly sql: LibrarySql
   readonly parsed: ParsedConnection
+  /** How values are mapped for whoever does not say. */
+  readonly codec: Codec
 }
 
 /** The pool limits these itself, and destroys a connection that does not answer them. */
@@ -101,8 +103,8 @@ export class PostgresConnection implements Connection {
     this.#marks.declare(left)
   }
 
-  keepState(): void {
-    this.#marks.keep()
+  keepState(by: 'set-up' | 'statement'): void {
+    this.#marks.keep(by === 'set-up')
   }
 
   ref(): void {
@@ -171,7 +173,7 @@ export class PostgresConnection implements Connection {
     const query = this.#parts.sql.unsafe(text, values === undefined ? [] : [...values], { prepare: prepare === true })
     // At once: whoever asked has just made sure that this connection is still the one.
     query.handler = () => {}
-    this.run(query, options.codec ?? plain, options)
+    this.run(query, options.codec ?? this.#parts.codec, options)
     const value = await query
     if (isStream(value)) return { rows: [], command: await endCopy(value), count: undefined }
     // Several statements in one text: as with pg, the caller sees none of their rows.
@@ -196,7 +198,7 @@ export class PostgresConnection implements Connection {
   }
 
   async #command(text: string, options?: RunOptions): Promise<string | undefined> {
-    const result = await this.execute({ text }, options)
+    const result = await this.execute({ text }, { ...options, codec: plain })
     return result.command
   }
 

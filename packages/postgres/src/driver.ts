@@ -18,7 +18,7 @@ import {
 } from '@moorings/core'
 import { ArrayTypes, arrayTypesQuery } from './array-types.js'
 import { classify } from './classify.js'
-import { noTransform } from './codec.js'
+import { type Codec, noTransform, plain, TableCodec } from './codec.js'
 import { PostgresConnection } from './connection.js'
 import { librarySql } from './library.js'
 import type { ParsedConnection, TargetSessionAttrs } from './options.js'
@@ -33,6 +33,8 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   readonly #deadlines: Deadlines
   readonly #statement: Resilience['statement']
   readonly #connectTimeoutMs: number
+  /** postgres.js's own mapping, with the application's `types`. */
+  readonly #codec: Codec
   #ids = 0
   #parameters: Readonly<Record<string, string>> = {}
 
@@ -40,6 +42,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     this.parsed = parsed
     this.arrays = new ArrayTypes(parsed.fetchTypes)
     this.#deadlines = deadlines
+    this.#codec = new TableCodec(parsed.library)
     this.#statement = resilience.statement
     this.#connectTimeoutMs = resilience.pool.connectTimeoutMs
   }
@@ -158,6 +161,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       parsed,
       reader: new BackendReader(),
       arrays: this.arrays,
+      codec: this.#codec,
       deadlines: this.#deadlines,
       timeoutMs: this.#statement.timeoutMs,
       cancelTimeoutMs: this.#statement.cancelTimeoutMs,
@@ -181,7 +185,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   async #greet(connection: PostgresConnection, target: TargetSessionAttrs | undefined): Promise<void> {
     const options = { site: 'connect', timeoutMs: 0 } as const
     if (this.arrays.stale) {
-      const { rows } = await connection.execute({ text: arrayTypesQuery }, options)
+      const { rows } = await connection.execute({ text: arrayTypesQuery }, { ...options, codec: plain })
       this.arrays.learn(rows)
     } else await connection.execute({ text: 'select 1' }, options)
 
@@ -207,7 +211,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       return { standby, readOnly: standby || readOnlyDefault === 'on' }
     }
     const question = `select pg_is_in_recovery()::text as standby, current_setting('transaction_read_only') as read_only`
-    const { rows } = await connection.execute({ text: question }, { site: 'connect', timeoutMs: 0 })
+    const { rows } = await connection.execute({ text: question }, { site: 'connect', timeoutMs: 0, codec: plain })
     const [row] = rows
     const standby = row?.standby === 'true'
     return { standby, readOnly: standby || row?.read_only === 'on' }

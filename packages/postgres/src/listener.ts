@@ -5,6 +5,7 @@ import {
   backoffDelay,
   ConnectError,
   ConnectionLostError,
+  type Credentials,
   connectBackoff,
   type Deadlines,
   PoolClosedError,
@@ -30,6 +31,8 @@ export class Listener {
   readonly #driver: PostgresDriver
   readonly #deadlines: Deadlines
   readonly #limits: { readonly connectTimeoutMs: number; readonly closeTimeoutMs: number }
+  /** The `beforeConnect` hook's. */
+  readonly #credentials: (signal: AbortSignal) => Promise<Credentials | undefined>
   readonly #channels = new Map<string, Set<Subscription>>()
   readonly #ended = new AbortController()
   #connection: Promise<PostgresConnection> | undefined
@@ -41,7 +44,9 @@ export class Listener {
     driver: PostgresDriver,
     deadlines: Deadlines,
     limits: { readonly connectTimeoutMs: number; readonly closeTimeoutMs: number },
+    credentials: (signal: AbortSignal) => Promise<Credentials | undefined>,
   ) {
+    this.#credentials = credentials
     this.#driver = driver
     this.#deadlines = deadlines
     this.#limits = limits
@@ -125,7 +130,8 @@ export class Listener {
     }
     return this.#deadlines.limit(connectTimeoutMs, late, async (limit) => {
       const signal = AbortSignal.any([limit, this.#ended.signal])
-      const connection = await this.#driver.connect({ signal, epoch: 0 }, notified)
+      const credentials = await this.#credentials(signal)
+      const connection = await this.#driver.connect({ signal, epoch: 0, credentials }, notified)
       this.#told = new Map()
       connection.onLost(() => this.#lost())
       const giveUp = () => connection.destroy(late())

@@ -66,13 +66,13 @@ describe('what the set-up did', () => {
   it('is no mark of a borrower', () => {
     const marks = answered('set', "set search_path = 'app'")
     marks.declare('other')
-    marks.keep()
+    marks.keep(true)
     expect([marks.state, marks.undo]).toEqual(['clean', ''])
   })
 
   it('is undone together with what a borrower left, so that the set-up can run again', () => {
     const marks = sent('create temp table settings_of_mine (name text)')
-    marks.keep()
+    marks.keep(true)
     expect([marks.undo, marks.undoesSetUp]).toEqual(['', false])
     marks.declare('locks')
     expect([marks.undo, marks.undoesSetUp]).toEqual([`${undoLocks}; discard temp`, true])
@@ -83,7 +83,7 @@ describe('what the set-up did', () => {
 
   it('is missed once a borrower has reset it', () => {
     const marks = answered('set', "set search_path = 'app'")
-    marks.keep()
+    marks.keep(true)
     marks.answered(tagged.reset, 0, 'reset search_path')
     expect(marks.state).toBe('dirty')
   })
@@ -193,7 +193,6 @@ describe('a text', () => {
     "select set_config('a.b', 'c', true), set_config('a.b', 'c', false)",
     String.raw`select set_config('a.b', E'c\', true)', false)`,
     "select set_config('a.b', ', true)', false)",
-    "select set_config('a.b', 'set_config', true)",
     'select set_config',
   ])('that sets something for the session, or may do so: %s', (text) => {
     expect(sent(text).undo).toBe(undoSettings)
@@ -205,6 +204,8 @@ describe('a text', () => {
     "select set_config('a.b', 'c', is_local => true), set_config('d.e', 'f', is_local:=true)",
     'select pg_advisory_xact_lock(1), pg_try_advisory_xact_lock_shared(2)',
     'select pg_advisory_unlock(1)',
+    "select set_config('a.b', 'set_config', true)",
+    "select 'create temp table t', 'pg_advisory_lock', E'it\\'s set_config' /* pg_advisory_lock */",
     "select * from pg_locks where locktype = 'advisory'",
     'select temp, "temp" from readings where temp > 5 order by temp /* temp */',
     'insert into temp (temp) values (1)',

@@ -74,9 +74,9 @@ export class SessionMarks {
     if ((tags & (tagged.prepare | tagged.load)) !== 0) this.#dirty |= bits.other
   }
 
-  /** What is there is how the session should be. */
-  keep(): void {
-    this.#kept |= this.#dirty
+  /** What is there stays. @param setUp whether it is how the session should be */
+  keep(setUp: boolean): void {
+    if (setUp) this.#kept |= this.#dirty
     this.#dirty = 0
   }
 
@@ -93,32 +93,34 @@ export class SessionMarks {
 // length from which on it stops: sending a long text costs far more.
 const telling = /advisory_lock|set_config|temp/i
 
-/** White space or a comment. Bounded wherever it is repeated, as the closer looks must stay linear in the text. */
-const gap = String.raw`(?:\s|--[^\n]{0,200}\n|/\*(?:[^*]|\*(?!/)){0,200}\*/)`
-
 // Not pg_advisory_xact_lock, which ends with the transaction.
 const sessionLock = /pg_(?:try_)?advisory_lock/i
 
 // CREATE TEMPORARY TABLE and its like, SELECT … INTO TEMP, and whatever names the schema of such tables. Not INSERT INTO
 // a table of that name.
-const temporary = new RegExp(
-  [
-    'pg_temp',
-    String.raw`\btemp(?:orary)?${gap}{1,500}(?:table|view|sequence|recursive)\b`,
-    String.raw`(?<!\b(?:insert|merge)\s+)\binto${gap}{1,500}(?:(?:local|global)${gap}{1,500})?temp(?:orary)?${gap}{1,500}[\w"]`,
-  ].join('|'),
-  'i',
-)
+// Each part is looked for where its word stands and no further than the white space behind it, so that the look is linear
+// in the text whatever that is.
+const temporary =
+  /pg_temp|\btemp(?:orary)?\s+(?:table|view|sequence|recursive)\b|\binto\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+[\w"]/i
+const intoTableOfThatName = /\b(?:insert|merge)\s+into\s+temp/i
 
-const setConfig = /set_config/gi
+const setConfig = /set_config/i
+const setConfigs = /set_config/gi
+const longest = 16_384
 // As far as that can be seen without parsing: no parentheses inside, no escapes in its literals, and a plain `true`.
 const localSetConfig = /set_config"?\s*\((?:[^()'\\]|'[^'\\]*')*,\s*(?:is_local\s*(?:=>|:=)\s*)?true\s*\)/gi
 
-function leftByText(text: string): number {
+function leftByText(whole: string): number {
+  const text = bare(whole)
   let left = 0
   if (sessionLock.test(text)) left |= bits.locks
-  if (temporary.test(text)) left |= bits['temporary-tables']
-  if (count(text, setConfig) > count(text, localSetConfig)) left |= bits.settings
+  if (temporary.test(text) && !(intoTableOfThatName.test(text) && !/\bcreate\b|pg_temp/i.test(text))) {
+    left |= bits['temporary-tables']
+  }
+  // A closer look at a text of any length could take as long as it likes.
+  if (setConfig.test(text) && (text.length > longest || count(text, setConfigs) > count(text, localSetConfig))) {
+    left |= bits.settings
+  }
   return left
 }
 
@@ -128,14 +130,71 @@ function leftByBlock(text: string): number {
 }
 
 // SET where a statement begins, and then, unless that is a setting's own name, LOCAL or TRANSACTION.
-const setStatement = new RegExp(
-  String.raw`(?:^|;)${gap}{0,500}set\b(${gap}{1,500}(?:local|transaction)\b(?!${gap}{0,500}(?:=|\.|to\b)))?`,
-  'gi',
-)
+const setStatement = /(?:^|;)\s*set\b(\s+(?:local|transaction)\b(?!\s*(?:=|\.|to\b)))?/gi
+
+// A literal, an identifier, a comment or a dollar-quoted text begins here.
+const opening = /['"]|--|\/\*|\$(?:[a-z_]\w*)?\$/gi
+const commentMark = /\/\*|\*\//g
+
+/** The text without its comments, and with nothing in its literals; what is dollar-quoted may be a program, and stays. */
+function bare(text: string): string {
+  const parts: string[] = []
+  let at = 0
+  for (;;) {
+    opening.lastIndex = at
+    const found = opening.exec(text)
+    if (found === null) return parts.join('') + text.slice(at)
+    const { 0: mark, index } = found
+    parts.push(text.slice(at, index))
+    if (mark === '--') {
+      at = endAt(text.indexOf('\n', index), 0, text)
+      parts.push(' ')
+    } else if (mark === '/*') {
+      at = endOfComment(text, index)
+      parts.push(' ')
+    } else if (mark === "'") {
+      at = endOfLiteral(text, index)
+      parts.push("''")
+    } else {
+      at = endAt(text.indexOf(mark, index + mark.length), mark.length, text)
+      parts.push(text.slice(index, at))
+    }
+  }
+}
+
+function endAt(index: number, length: number, text: string): number {
+  return index < 0 ? text.length : index + length
+}
+
+/** Comments of PostgreSQL nest. */
+function endOfComment(text: string, start: number): number {
+  commentMark.lastIndex = start + 2
+  for (let depth = 1; depth > 0; ) {
+    const mark = commentMark.exec(text)
+    if (mark === null) return text.length
+    depth += mark[0] === '/*' ? 1 : -1
+    if (depth === 0) return mark.index + 2
+  }
+  return text.length
+}
+
+/** A quote is doubled inside; behind an E it may be escaped as well. */
+function endOfLiteral(text: string, start: number): number {
+  const escapes = /(?:^|\W)e$/i.test(text.slice(Math.max(0, start - 2), start))
+  for (let at = start + 1; ; ) {
+    const quote = text.indexOf("'", at)
+    if (quote < 0) return text.length
+    let slashes = 0
+    if (escapes) while (text[quote - 1 - slashes] === '\\') slashes++
+    if (slashes % 2 === 1) at = quote + 1
+    else if (text[quote + 1] === "'") at = quote + 2
+    else return quote + 1
+  }
+}
 
 /** Whether each SET of a text that was answered by so many lasts until the end of its transaction and no longer. */
 function endsWithTransaction(text: string, sets: number): boolean {
-  const found = [...text.matchAll(setStatement)]
+  const found = [...bare(text).matchAll(setStatement)]
   return found.length >= sets && found.every(([, local]) => local !== undefined)
 }
 

@@ -20,7 +20,10 @@ export function chores<C extends Connection>(
   const { pool: options, health } = resilience
   const { maxLifetimeMs, lifetimeJitter, idleTimeoutMs, keepaliveMs, leakAfterMs, scaling } = options
   return [
-    { afterMs: Math.ceil(maxLifetimeMs * (1 - lifetimeJitter)), run: (now) => retireOld(lending, now) },
+    {
+      afterMs: maxLifetimeMs && Math.max(1, Math.ceil(maxLifetimeMs * (1 - lifetimeJitter))),
+      run: (now) => retireOld(lending, now),
+    },
     { afterMs: idleTimeoutMs, run: (now) => retireIdle(lending, options, now) },
     { afterMs: keepaliveMs, run: (now) => keepAlive(lending, options, now) },
     { afterMs: leakAfterMs, run: (now) => reportLeaks(lending, options, now) },
@@ -54,6 +57,7 @@ function retireOld<C extends Connection>({ roster, checks, members }: Lending<C>
   let next = never
   for (const entry of [...roster.idle]) {
     const spent = checks.spent(entry, now)
+    if (entry.state !== 'idle') continue
     if (spent === undefined) next = Math.min(next, entry.expiresAt)
     else members.retire(entry, spent)
   }
@@ -67,7 +71,7 @@ function retireIdle<C extends Connection>(lending: Lending<C>, { idleTimeoutMs }
     if (roster.size <= supply.wanted) return never
     const until = entry.idleSince + idleTimeoutMs
     if (until > now) return until
-    members.retire(entry, 'idle')
+    if (entry.state === 'idle') members.retire(entry, 'idle')
   }
   return never
 }

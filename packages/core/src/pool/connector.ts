@@ -1,6 +1,7 @@
 // Makes connections, one attempt each: with a deadline that holds even if the driver hangs, and a back-off between
 // failing rounds so that a database which is down is not hammered.
 
+import { AsyncResource } from 'node:async_hooks'
 import { backoffDelay, connectBackoff } from '../backoff.js'
 import type { Timer } from '../clock.js'
 import type { Deadlines } from '../deadlines.js'
@@ -8,11 +9,13 @@ import type { Connection, Driver } from '../driver.js'
 import { ConnectError, type MooringsError } from '../errors.js'
 import { type PoolIdentity, publish } from '../events.js'
 import type { Resilience } from '../options.js'
+import type { Farewells } from './farewells.js'
 import type { HookCalls } from './hook-calls.js'
 
 export interface ConnectorOptions<C extends Connection> {
   readonly pool: PoolIdentity
   readonly hooks: HookCalls
+  readonly farewells: Farewells
   readonly driver: Driver<C>
   readonly options: Resilience['pool']
   readonly deadlines: Deadlines
@@ -26,6 +29,7 @@ export interface ConnectorOptions<C extends Connection> {
 export class Connector<C extends Connection> {
   readonly #options: ConnectorOptions<C>
   readonly #attempts = new Set<AbortController>()
+  readonly #scope = new AsyncResource('moorings:connect')
   #failures = 0
   /** Failures before the last success, in case it turns out to be none. */
   #forgiven = 0
@@ -54,7 +58,12 @@ export class Connector<C extends Connection> {
     return this.#lastError
   }
 
+  /** In nobody's async context: the connection outlives whoever it is made for. */
   attempt(epoch: number): void {
+    this.#scope.runInAsyncScope(() => this.#attempt(epoch))
+  }
+
+  #attempt(epoch: number): void {
     const { driver, options, deadlines } = this.#options
     const { clock } = deadlines
     const timeoutMs = options.connectTimeoutMs
@@ -99,7 +108,7 @@ export class Connector<C extends Connection> {
 
   /** Nobody else hears of its end until it is in the pool. */
   async #setUp(connection: C, signal: AbortSignal): Promise<void> {
-    const { driver, hooks } = this.#options
+    const { driver, hooks, farewells } = this.#options
     const gone = new AbortController()
     const lost = new Promise<never>((_, reject) => {
       connection.onLost((reason) => {
@@ -107,15 +116,20 @@ export class Connector<C extends Connection> {
         reject(new ConnectError(reason.message, { code: reason.code, cause: reason }))
       })
     })
-    const giveUp = () => connection.destroy(new ConnectError('The connection was not set up before its deadline'))
-    signal.addEventListener('abort', giveUp, { once: true })
+    const giveUp = (reason: MooringsError) => {
+      // The server would go on with what a hook has begun.
+      if (connection.activity !== 'idle') farewells.cancel(connection)
+      connection.destroy(reason)
+    }
+    const late = () => giveUp(new ConnectError('The connection was not set up before its deadline'))
+    signal.addEventListener('abort', late, { once: true })
     try {
       await Promise.race([hooks.setUp(connection, gone.signal), lost])
     } catch (error) {
-      connection.destroy(driver.classify(error, 'connect'))
+      giveUp(driver.classify(error, 'connect'))
       throw error
     } finally {
-      signal.removeEventListener('abort', giveUp)
+      signal.removeEventListener('abort', late)
     }
   }
 

@@ -162,7 +162,8 @@ function* ofProbe({ latencyMs, error }: Probe, timeoutMs: number): Generator<Fin
   if (error === undefined) return
   const cause = error instanceof AcquireTimeoutError ? error.cause : error
   // Every connection is lent, or refused by the application itself: the database may be well.
-  if (cause === undefined || (error.kind === 'acquire' && cause === error)) {
+  const lent = !(error instanceof AcquireTimeoutError) || error.pool.leased >= error.pool.max + error.pool.overflow
+  if (lent && (cause === undefined || (error.kind === 'acquire' && cause === error))) {
     yield {
       status: 'degraded',
       reason:

@@ -6,6 +6,7 @@ import { ConnectError, HookError } from '../errors.js'
 import { type CloseReason, type HookName, type PoolIdentity, publish } from '../events.js'
 import type { AcquireVerdict } from '../hooks.js'
 import type { Resilience } from '../options.js'
+import { redact } from '../redact.js'
 
 export class HookCalls {
   readonly #pool: PoolIdentity
@@ -58,7 +59,7 @@ export class HookCalls {
         retry: 'never',
       })
     }
-    connection.keepState()
+    connection.keepState('set-up')
   }
 
   async #runOnConnect(connection: Connection, text: string): Promise<void> {
@@ -129,5 +130,8 @@ function connectError(cause: unknown): ConnectError {
 }
 
 export function messageOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error)
+  // It may quote the URL that a token was asked from.
+  return redact(
+    typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error),
+  )
 }

@@ -45,7 +45,8 @@ export class LeakWatch<C extends Connection> {
       this.found++
       this.#reported.add(lease)
       this.#tell('moorings:leak:found', entry, lease, now)
-      if (!reclaim) continue
+      // Whoever was told may have given it back.
+      if (!reclaim || entry.lease !== lease) continue
       this.reclaimed++
       taken.push(entry)
       this.#tell('moorings:leak:reclaimed', entry, lease, now)

@@ -16,6 +16,7 @@ import {
 import { type CloseReason, hears, type PoolIdentity, publish } from '../events.js'
 import { heldHere } from '../holdings.js'
 import { Accounts } from './accounts.js'
+import { checkLimit, checkSignal } from './arguments.js'
 import { Checks } from './checks.js'
 import { Connector } from './connector.js'
 import { Drain } from './drain.js'
@@ -130,6 +131,8 @@ export class Lending<C extends Connection> implements Home<C> {
     const brief = options.brief === true
     const taking = brief ? undefined : this.leaks.note(from)
     try {
+      if (options.timeoutMs !== undefined) checkLimit('timeoutMs', options.timeoutMs)
+      if (options.signal !== undefined) checkSignal(options.signal)
       if (options.signal?.aborted === true) throw this.#refused(new AcquireAbortedError(options.signal.reason))
       const lease = this.tryAcquire()
       if (lease === undefined) return this.#queue(options, brief, taking)
@@ -203,6 +206,8 @@ export class Lending<C extends Connection> implements Home<C> {
       this.#ended(entry, heldMs)
       entry.idleSince = now
       entry.seenAt = now
+      // Whoever listened may have evicted it.
+      if (!this.roster.has(entry)) return
       if (this.#returns.clean(entry, lease)) this.#hand(entry, now)
       else this.#returns.tidy(entry, heldMs)
     }
@@ -339,7 +344,7 @@ export class Lending<C extends Connection> implements Home<C> {
     this.checks.forget(entry)
     const now = this.#clock.now()
     if (reason === 'lost' || reason === 'invalid' || reason === 'destroyed') this.checks.suspect(now)
-    const unmade = reason === 'lost' || reason === 'hook'
+    const unmade = reason === 'lost' || reason === 'hook' || reason === 'invalid'
     if (unmade && error !== undefined && now - entry.arrivedAt < YOUNG_MS) this.connector.lostYoung(error)
     if (entry.lease !== undefined) {
       this.#ended(entry, now - entry.lease.takenAt)

@@ -6,6 +6,7 @@ import { endpointName } from '../endpoint-name.js'
 import { ConnectionLostError, type MooringsError } from '../errors.js'
 import { type CloseReason, type PoolIdentity, publish } from '../events.js'
 import type { Resilience } from '../options.js'
+import { checkSelector } from './arguments.js'
 import { Epochs } from './epochs.js'
 import type { Farewells } from './farewells.js'
 import type { Entry, Roster } from './roster.js'
@@ -105,6 +106,7 @@ export class Members<C extends Connection> {
   }
 
   #select(selector: ConnectionSelector | undefined): Entry<C>[] {
+    checkSelector(selector)
     const all = this.#parts.roster.all()
     if (selector?.id !== undefined) return all.filter(({ connection }) => connection.id === selector.id)
     const { endpoint } = selector ?? {}

@@ -2,13 +2,13 @@
 
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, Driver, TransactionSettings } from '../driver.js'
-import { InvalidOptionsError, PoolClosedError } from '../errors.js'
+import { PoolClosedError } from '../errors.js'
 import { type PoolIdentity, publish } from '../events.js'
 import { holdFromHere, holding } from '../holdings.js'
 import { logEvents } from '../logger.js'
-import { describeGiven } from '../option-problems.js'
 import type { Resilience } from '../options.js'
 import { runTransaction, type Transaction } from '../transaction.js'
+import { checkLimit } from './arguments.js'
 import { chores } from './chores.js'
 import { HealthWatch } from './health.js'
 import type { Lease } from './lease.js'
@@ -149,6 +149,7 @@ export class Pool<C extends Connection = Connection> {
    * @throws PoolClosedError, PoolSuspendedError
    */
   async start({ timeoutMs, failFast = false }: StartOptions = {}): Promise<void> {
+    checkLimit('timeoutMs', timeoutMs)
     const { supply, roster, warmUp } = this.#lending
     this.#lending.begin()
     if (this.closed) throw new PoolClosedError()
@@ -173,10 +174,7 @@ export class Pool<C extends Connection = Connection> {
    */
   suspend({ refuseAfterMs = REFUSE_AFTER_MS }: SuspendOptions = {}): void {
     if (this.closed) throw new PoolClosedError()
-    if (!Number.isInteger(refuseAfterMs) || refuseAfterMs < 0) {
-      const allowed = 'an integer >= 0 (milliseconds)'
-      throw new InvalidOptionsError([{ path: 'refuseAfterMs', given: describeGiven(refuseAfterMs), allowed }])
-    }
+    checkLimit('refuseAfterMs', Number.isInteger(refuseAfterMs) ? refuseAfterMs : Number.NaN)
     const { lifecycle, suspension } = this.#lending
     this.#lending.begin(false)
     if (this.closed) throw new PoolClosedError()
@@ -200,6 +198,7 @@ export class Pool<C extends Connection = Connection> {
    * `closeTimeoutMs`), or the pool is resumed or closed meanwhile.
    */
   async drain({ timeoutMs, ...options }: SuspendOptions & { readonly timeoutMs?: number } = {}): Promise<boolean> {
+    checkLimit('timeoutMs', timeoutMs)
     this.suspend(options)
     return this.#lending.drain.wait(timeoutMs ?? this.resilience.pool.closeTimeoutMs)
   }
@@ -215,7 +214,8 @@ export class Pool<C extends Connection = Connection> {
     const { min, minIdle, max, overflow } = changed(supply.size, size)
     supply.resize({ min, minIdle, max, overflow })
     publish('moorings:pool:resized', this.identity, () => ({ min, minIdle, max, overflow }))
-    for (const entry of [...roster.idle]) if (roster.size > max) members.retire(entry, 'overflow')
+    for (const entry of [...roster.idle])
+      if (roster.size > max && entry.state === 'idle') members.retire(entry, 'overflow')
     warmUp.arrived(roster.size)
     supply.fill()
   }
@@ -259,6 +259,7 @@ export class Pool<C extends Connection = Connection> {
    * (default `closeTimeoutMs`) to come back, destroys the rest. Afterwards no socket and no timer is left. Never rejects.
    */
   close({ timeoutMs }: { readonly timeoutMs?: number } = {}): Promise<void> {
+    checkLimit('timeoutMs', timeoutMs)
     if (this.#shutDown === undefined) {
       let over = () => {}
       // Set first: a hook or a listener may close the pool again while it is being closed.

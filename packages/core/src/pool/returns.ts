@@ -38,7 +38,10 @@ export class Returns<C extends Connection> {
 
   /** Whether the next borrower could have it as it is. Nothing is asked of the server to know. */
   clean({ connection }: Entry<C>, { brief }: Lease<C>): boolean {
-    if (brief && connection.sessionState === 'dirty') connection.keepState()
+    // What a beforeAcquire hook has set is for one borrow only.
+    if (brief && !this.#parts.hooks.has('beforeAcquire') && connection.sessionState === 'dirty') {
+      connection.keepState('statement')
+    }
     return (
       connection.activity === 'idle' &&
       connection.transactionStatus === 'idle' &&
@@ -81,7 +84,7 @@ export class Returns<C extends Connection> {
     if (!this.#tellsHook || !this.#parts.roster.has(entry)) return undefined
     if ((await hooks.afterRelease(connection, heldMs, givenUp.signal)) === 'destroy') return 'hook'
     if (connection.activity !== 'idle' || connection.transactionStatus !== 'idle') return 'unfit'
-    connection.keepState()
+    connection.keepState('set-up')
     return undefined
   }
 

@@ -22,6 +22,10 @@ export interface Standing<W extends Holder> {
   readonly found: (waiter: W) => void
 }
 
+function holdsAny({ holds }: Holder): boolean {
+  return holds.some(({ released }) => !released)
+}
+
 export class SelfDeadlocks<W extends Holder = Holder> {
   readonly #deadlines: Deadlines
   readonly #standing: Standing<W>
@@ -43,7 +47,7 @@ export class SelfDeadlocks<W extends Holder = Holder> {
         const suspects = this.#suspects()
         const [first] = suspects ?? []
         if (first !== undefined && before !== undefined && this.#seen() === before) this.#standing.found(first)
-        if ([...this.#standing.waiters()].some(({ holds }) => holds.length > 0)) this.watch()
+        if ([...this.#standing.waiters()].some(holdsAny)) this.watch()
         // Whoever waits keeps the process alive by their own limit.
       },
       false,
@@ -54,7 +58,7 @@ export class SelfDeadlocks<W extends Holder = Holder> {
   #suspects(): W[] | undefined {
     const leases = this.#standing.leases()
     if (leases === undefined) return undefined
-    const waiting = [...this.#standing.waiters()].filter(({ holds }) => holds.length > 0)
+    const waiting = [...this.#standing.waiters()].filter(holdsAny)
     const held = new Set(waiting.flatMap(({ holds }) => holds))
     return leases.every((lease) => held.has(lease)) ? waiting : undefined
   }

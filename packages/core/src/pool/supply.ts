@@ -73,7 +73,7 @@ export class Supply<C extends Connection> {
     const { roster, checks, connector, warmUp, waiters, open, epoch, retireSpent } = this.#parts
     if (!open()) return
     // What rests comes first: a connect under way may never arrive.
-    while (checks.efforts < waiters.size) {
+    while (open() && checks.efforts < waiters.size) {
       const entry = roster.wake()
       if (entry === undefined) break
       if (!retireSpent(entry)) checks.forAcquire(entry)

@@ -94,7 +94,8 @@ export class Waiters<L> {
   }
 
   rejectAll(error: () => MooringsError): void {
-    for (let waiter = this.first(); waiter !== undefined; waiter = this.first()) this.reject(waiter, error())
+    // Those of now: whoever hears of it may ask again.
+    for (const waiter of [...this.#queue]) this.reject(waiter, error())
   }
 
   /** Nobody's time runs until `resume`. */

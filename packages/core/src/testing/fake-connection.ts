@@ -145,7 +145,7 @@ export class FakeConnection implements Connection {
     else if (this.#sessionState === 'clean') this.#sessionState = 'dirty'
   }
 
-  keepState(): void {
+  keepState(_by: 'set-up' | 'statement'): void {
     this.#sessionState = 'clean'
   }
 
