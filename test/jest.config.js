@@ -14,8 +14,6 @@ const shared = {
 export default {
   // Tests here wait for real servers on machines that may be busy; each wait has a limit and an error of its own.
   testTimeout: 60_000,
-  // Most of the time they wait for something to happen.
-  maxWorkers: 2,
   passWithNoTests,
   projects: [
     { ...shared, displayName: 'test' },
