@@ -156,8 +156,8 @@ function describeHolders(holders: readonly LeaseHolder[]): string {
 }
 
 /**
- * A caller that holds a connection of this pool waits for another, and all others are held by callers that do the same:
- * nobody would ever give one back. Usually the root `db` was used inside a transaction.
+ * A caller that holds a connection of this pool waits for another, all others are held by callers that do the same,
+ * and none of them has sent anything for a second. Usually the root `db` was used inside a transaction.
  */
 export class SelfDeadlockError extends MooringsError {
   readonly pool: PoolCounts

@@ -1,5 +1,5 @@
 // A caller that holds a connection and waits for another one can wait for itself: when every connection of the pool is
-// held by such callers, none will ever come back. The pool can tell, and says so long before the timeout would.
+// held by such callers, and none of them moves, none will come back. The pool says so long before the timeout would.
 
 import type { Deadline, Deadlines } from '../deadlines.js'
 import type { Lease } from './lease.js'
