@@ -44,7 +44,7 @@ export class Upkeep {
   }
 
   #arm(at: number): void {
-    const delayMs = Math.max(Math.min(LEAST_MS, this.#horizonMs / 10), at - this.#deadlines.clock.now())
+    const delayMs = Math.max(Math.min(LEAST_MS, this.#horizonMs), at - this.#deadlines.clock.now())
     this.#next = this.#deadlines.add(delayMs, () => this.#look(), false)
   }
 
