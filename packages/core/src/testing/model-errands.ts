@@ -82,7 +82,8 @@ export class Errands {
     const { setup, model } = this.#run
     if (!model.closed) {
       model.closing(timeoutMs)
-      this.closedBy = this.now + timeoutMs + CANCEL_MS
+      // Each of the two timers may take a millisecond more than was asked.
+      this.closedBy = this.now + timeoutMs + CANCEL_MS + 2
     }
     const outcome = watch(setup.pool.close({ timeoutMs }))
     const rejects = () => (outcome.state === 'rejected' ? 'rejects' : undefined)
