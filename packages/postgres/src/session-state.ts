@@ -101,8 +101,7 @@ const sessionLock = /pg_(?:try_)?advisory_lock/i
 // Each part is looked for where its word stands and no further than the white space behind it, so that the look is linear
 // in the text whatever that is.
 const temporary =
-  /pg_temp|\btemp(?:orary)?\s+(?:table|view|sequence|recursive)\b|\binto\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+[\w"]/i
-const intoTableOfThatName = /\b(?:insert|merge)\s+into\s+temp/i
+  /pg_temp|\btemp(?:orary)?\s+(?:table|view|sequence|recursive)\b|(?<!\b(?:insert|merge)\s+)\binto\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+[\w"]/i
 
 const setConfig = /set_config/i
 const setConfigs = /set_config/gi
@@ -114,9 +113,7 @@ function leftByText(whole: string): number {
   const text = bare(whole)
   let left = 0
   if (sessionLock.test(text)) left |= bits.locks
-  if (temporary.test(text) && !(intoTableOfThatName.test(text) && !/\bcreate\b|pg_temp/i.test(text))) {
-    left |= bits['temporary-tables']
-  }
+  if (temporary.test(text)) left |= bits['temporary-tables']
   // A closer look at a text of any length could take as long as it likes.
   if (setConfig.test(text) && (text.length > longest || count(text, setConfigs) > count(text, localSetConfig))) {
     left |= bits.settings
