@@ -230,6 +230,20 @@ describe('a database that is down', () => {
     expect(waiting?.state).toBe('resolved')
   })
 
+  it('is tried again although its pause ends between two looks at the clock', async () => {
+    const { pool, driver, clock } = fixture({ max: 1, overflow: 0 })
+    driver.connects = refusal()
+    const [waiting] = await ask(pool, 1)
+    driver.connects = 'ok'
+    const now = clock.now.bind(clock)
+    const end = now() + 12.5
+    let looks = 0
+    // Timers may fire a fraction of a millisecond early.
+    clock.now = () => (now() >= end && looks++ === 0 ? end - 0.1 : now())
+    await clock.advance(30)
+    expect(waiting?.state).toBe('resolved')
+  })
+
   it('and back again is forgiven: the next failure starts with the shortest pause', async () => {
     const { pool, driver, clock } = fixture({ max: 1, overflow: 0 })
     driver.connects = refusal()

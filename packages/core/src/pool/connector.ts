@@ -12,6 +12,9 @@ import type { Resilience } from '../options.js'
 import type { Farewells } from './farewells.js'
 import type { HookCalls } from './hook-calls.js'
 
+/** A connection that does not live as long was not really made: connecting again at once would be a hot loop. */
+const YOUNG_MS = 100
+
 export interface ConnectorOptions<C extends Connection> {
   readonly pool: PoolIdentity
   readonly hooks: HookCalls
@@ -31,9 +34,12 @@ export class Connector<C extends Connection> {
   readonly #attempts = new Set<AbortController>()
   readonly #scope = new AsyncResource('moorings:connect')
   #failures = 0
-  /** Failures before the last success, in case it turns out to be none. */
+  /** Failures before the last success, in case it turns out to be none; and when that was. */
   #forgiven = 0
+  #forgivenAt = 0
   #retryAt = 0
+  /** The back-off is for connections that were made and turned out to be none: that another is made proves nothing. */
+  #doubtful = false
   #retryTimer: Timer | undefined
   #lastError: MooringsError | undefined
   /** Attempts that failed, since the beginning. */
@@ -133,9 +139,9 @@ export class Connector<C extends Connection> {
     }
   }
 
-  /** Calls `retry` when the back-off ends, if one is on. */
+  /** Calls `retry` when the back-off ends. */
   retryLater(): void {
-    if (this.#retryTimer !== undefined || this.ready) return
+    if (this.#retryTimer !== undefined) return
     const { deadlines, retry } = this.#options
     const { clock } = deadlines
     this.#retryTimer = clock.setTimer(
@@ -160,22 +166,36 @@ export class Connector<C extends Connection> {
   }
 
   /** A connection that was lost as soon as it was made is the same as one that could not be made. */
-  lostYoung(error: MooringsError): void {
+  lost(error: MooringsError, livedMs: number): void {
+    if (livedMs >= YOUNG_MS) return
     const { deadlines, random } = this.#options
     const { clock } = deadlines
     this.#failures = Math.max(this.#failures, this.#forgiven)
     if (this.ready) this.#retryAt = clock.now() + backoffDelay(connectBackoff, ++this.#failures, random)
+    this.#doubtful = true
     // Whatever is thought of the connection that was made, the next may do.
     this.#lastError = error.retry === 'never' ? new ConnectError(error.message, { cause: error }) : error
   }
 
   #succeed(connection: C, epoch: number, tookMs: number): void {
-    this.#forgiven = this.#failures
-    this.#failures = 0
-    this.#lastError = undefined
+    if (!this.#doubtful || this.ready) this.#forgive()
     const { id, endpoint } = connection
     publish('moorings:connection:opened', this.#options.pool, () => ({ id, endpoint, tookMs }))
     this.#options.arrived(connection, epoch, tookMs)
+  }
+
+  #forgive(): void {
+    const now = this.#options.deadlines.clock.now()
+    if (this.#failures > 0) {
+      this.#forgiven = this.#failures
+      this.#forgivenAt = now
+    } else if (now - this.#forgivenAt >= YOUNG_MS) {
+      // Whatever was made then has lived.
+      this.#forgiven = 0
+    }
+    this.#failures = 0
+    this.#lastError = undefined
+    this.#doubtful = false
   }
 
   #fail(error: MooringsError): void {
@@ -183,7 +203,10 @@ export class Connector<C extends Connection> {
     const now = deadlines.clock.now()
     this.failed++
     // Attempts that ran side by side and failed together are one failing round, not many.
-    if (this.ready) this.#retryAt = now + backoffDelay(connectBackoff, ++this.#failures, random)
+    if (this.ready) {
+      this.#retryAt = now + backoffDelay(connectBackoff, ++this.#failures, random)
+      this.#doubtful = false
+    }
     this.#lastError = error
     publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now }))
     failed(error)

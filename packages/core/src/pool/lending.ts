@@ -36,9 +36,6 @@ import { Suspension } from './suspension.js'
 import { type Waiter, Waiters } from './waiters.js'
 import { WarmUp } from './warm-up.js'
 
-/** A connection that does not live as long was not really made: connecting again at once would be a hot loop. */
-const YOUNG_MS = 100
-
 export class Lending<C extends Connection> implements Home<C> {
   readonly identity: PoolIdentity
   readonly lifecycle: Lifecycle = new Lifecycle()
@@ -345,7 +342,7 @@ export class Lending<C extends Connection> implements Home<C> {
     const now = this.#clock.now()
     if (reason === 'lost' || reason === 'invalid' || reason === 'destroyed') this.checks.suspect(now)
     const unmade = reason === 'lost' || reason === 'hook' || reason === 'invalid'
-    if (unmade && error !== undefined && now - entry.arrivedAt < YOUNG_MS) this.connector.lostYoung(error)
+    if (unmade && error !== undefined) this.connector.lost(error, now - entry.arrivedAt)
     if (entry.lease !== undefined) {
       this.#ended(entry, now - entry.lease.takenAt)
       this.drain.look()

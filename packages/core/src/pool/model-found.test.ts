@@ -152,3 +152,19 @@ describe('tryAcquire', () => {
     expect(counts(pool)).toEqual({ ...empty, idle: 1 })
   })
 })
+
+describe('a hook that wants another connection every time', () => {
+  it('sets off no storm of connects although several are under way at once', async () => {
+    const hooks = { afterConnect: () => {}, beforeAcquire: () => 'replace' as const }
+    const { pool, driver, clock } = fixture({ max: 2, overflow: 0 }, undefined, { hooks })
+    const asked = Array.from({ length: 2 }, () => watch(pool.acquire()))
+    for (let turn = 0; turn < 100; turn++) await settled()
+    expect(driver.attempts.length).toBeLessThanOrEqual(3)
+    await clock.advance(30_000)
+    expect(driver.attempts.length).toBeLessThan(300)
+    expect(asked).toMatchObject([
+      { error: { name: 'AcquireTimeoutError' } },
+      { error: { name: 'AcquireTimeoutError' } },
+    ])
+  })
+})

@@ -81,19 +81,21 @@ export class Supply<C extends Connection> {
     // A listener to what has just been told may have closed the pool.
     if (!open()) return
     const { max, overflow } = this.#size
+    // Asked once: were it not over in one look and over in the next, neither a connect nor a timer would come of it.
+    const { ready } = connector
     while (
+      ready &&
       checks.efforts + connector.size < waiters.size &&
       roster.size + connector.size < max + overflow &&
-      connector.ready &&
       open()
     ) {
       connector.attempt(epoch())
     }
     // A refused password is not tried again and again behind everybody's back: servers lock accounts for less.
     const wanted = Math.max(connector.lastError?.retry === 'never' ? 0 : this.wanted, warmUp.wanted)
-    while (roster.size + connector.size < wanted && connector.ready && open()) connector.attempt(epoch())
+    while (ready && roster.size + connector.size < wanted && open()) connector.attempt(epoch())
     if (!open()) return
-    if (waiters.size > 0 || roster.size < wanted) connector.retryLater()
+    if (!ready && (waiters.size > 0 || roster.size < wanted)) connector.retryLater()
   }
 
   /**

@@ -19,6 +19,9 @@ export interface FakeAttempt {
  */
 export type ConnectAnswer = 'ok' | 'obedient' | 'deaf' | MooringsError | ((attempt: FakeAttempt) => void)
 
+/** More connects than any test has a use for. The next ones are not answered: a storm of them ends, and can be seen. */
+export const STORM = 10_000
+
 export class FakeDriver implements Driver<FakeConnection> {
   readonly system = 'postgresql'
   /** Every connect there was, oldest first. */
@@ -70,6 +73,7 @@ export class FakeDriver implements Driver<FakeConnection> {
         reject,
       )
       this.attempts.push(attempt)
+      if (this.attempts.length > STORM) return
       if (answer === 'ok') attempt.succeed()
       else if (answer === 'obedient') {
         request.signal.addEventListener('abort', () => attempt.fail(refusal('aborted')), { once: true })

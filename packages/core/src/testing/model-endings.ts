@@ -18,7 +18,7 @@ export async function recover(run: ModelRun): Promise<void> {
   let newcomer: Caller | undefined
   for (let round = 0; round < 50; round++) {
     for (const attempt of driver.pending) attempt.succeed()
-    for (const { waiting } of driver.open) for (const held of waiting) held.ok()
+    answer(run)
     for (const caller of callers.holding) callers.release(caller)
     // Hooks may hang for a while yet, and the line be too long.
     const served = newcomer !== undefined && newcomer.borrower.error?.name !== 'QueueFullError'
@@ -27,6 +27,9 @@ export async function recover(run: ModelRun): Promise<void> {
     await run.pass(50)
     await run.turn()
   }
+  // The last that left may still say goodbye.
+  answer(run)
+  await run.turn()
   const { idle, leased, connecting, waiting, warm, lastConnectError } = pool.stats()
   // A password that was refused is not tried again before somebody waits.
   const lockedOut = model.refusesUs && lastConnectError !== undefined
@@ -36,6 +39,11 @@ export async function recover(run: ModelRun): Promise<void> {
     'as many rest as are wanted once all is well': idle >= warm || lockedOut,
     'every connection is one of the pool once all is well': driver.open.length === idle,
   })
+}
+
+/** Whatever a connection was asked and has not answered, it does now. */
+function answer({ setup }: ModelRun): void {
+  for (const { waiting } of setup.driver.open) for (const held of waiting) held.ok()
 }
 
 /** Whatever is going on. */

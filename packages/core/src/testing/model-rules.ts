@@ -1,6 +1,7 @@
 // What must hold whenever everything that could happen by itself has happened: between the pool's own figures, the
 // connections there are, and the model.
 
+import { STORM } from './fake-driver.js'
 import type { ModelRun } from './model-run.js'
 
 /** Upkeep looks no oftener than this, and no seldomer than what it looks after needs. */
@@ -96,6 +97,8 @@ export function broken(run: ModelRun): string[] {
     'in a calm everybody is served who can be':
       !scenario.calm || !running || (connecting === 0 && checking === 0 && (waiting === 0 || leased >= max + overflow)),
     'a pool that stands still opens nothing': model.ran || run.attempts === driver.attempts.length,
+
+    'connects do not follow each other without a pause': driver.attempts.length <= STORM,
 
     // The process.
     'only what is needed keeps the process alive': connections.every(({ id, state }) => {

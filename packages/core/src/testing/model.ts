@@ -241,7 +241,7 @@ export class PoolModel {
     // Nobody who waits already is told that.
     if (error instanceof QueueFullError) return undefined
     if (error instanceof AcquireAbortedError) return this.aborting ?? this.line.find(({ aborted }) => aborted)
-    if (error instanceof SelfDeadlockError) return this.line.find(({ within }) => within !== undefined)
+    if (error instanceof SelfDeadlockError) return this.line.find(({ within }) => within?.state === 'holding')
     if (!(error instanceof AcquireTimeoutError)) return this.line[0]
     // Of those who wait as long as each other, the first has waited longest.
     const known = this.line.find(({ limitMs }) => limitMs === error.waitedMs)
