@@ -26,6 +26,7 @@ export class NullConnection implements Connection {
   readonly transactionStatus = 'idle'
   readonly statements = 0
   readonly sessionState = 'clean'
+  readonly ticket = undefined
   #onLost: LostListener | undefined
 
   declare(): void {}

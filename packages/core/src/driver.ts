@@ -36,7 +36,23 @@ export interface Driver<C extends Connection = Connection> {
   /** One attempt over the known endpoints, the role already checked. Rejects with a MooringsError. */
   connect(request: ConnectRequest): Promise<C>
   classify(error: unknown, at: ErrorSite): MooringsError
+  /**
+   * What became of a transaction whose COMMIT was not answered, asked through another connection. It first ends what still
+   * works on it. Absent where a server cannot tell.
+   *
+   * @returns `unknown` when this server can no longer say: it is another one, or it was too long ago
+   * @throws when the question itself could not be answered, and may be asked again
+   */
+  outcomeOf?(ticket: CommitTicket, connection: C, signal: AbortSignal): Promise<CommitOutcome>
 }
+
+/** Names a transaction to its server, also after its connection is gone. The rest is the driver's own. */
+export interface CommitTicket {
+  /** The server's name for it, for whoever reads the log. */
+  readonly transactionId: string
+}
+
+export type CommitOutcome = 'committed' | 'rolled-back' | 'unknown'
 
 /** `open`: inside a transaction. `failed`: inside one that only ROLLBACK can end. */
 export type TransactionStatus = 'idle' | 'open' | 'failed'
@@ -45,6 +61,16 @@ export interface TransactionSettings {
   isolationLevel?: 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable' | undefined
   accessMode?: 'read only' | 'read write' | undefined
   deferrable?: boolean | undefined
+  /** Limit for each of its statements, kept by the server, in milliseconds. 0 = none. */
+  statementTimeoutMs?: number | undefined
+  /** How long each of its statements may wait for a lock, in milliseconds: then LockTimeoutError. 0 = no limit. */
+  lockTimeoutMs?: number | undefined
+  /** How long it may lie idle between two statements, in milliseconds: then the server ends the connection. 0 = no limit. */
+  idleTimeoutMs?: number | undefined
+  /** As whom it acts: SET LOCAL ROLE. */
+  role?: string | undefined
+  /** Settings of the server's or of your own, as `'app.tenant'`, for this transaction only. */
+  settings?: Readonly<Record<string, string | number | boolean>> | undefined
 }
 
 export interface Statement {
@@ -105,7 +131,18 @@ export interface Connection {
 
   /** Values are mapped as the driver maps them by itself. */
   execute(statement: Statement, options?: ExecuteOptions): Promise<Result>
-  begin(settings?: TransactionSettings): Promise<void>
+  /**
+   * May travel with the statement that follows: then it resolves at once, and what is wrong with it is that statement's
+   * error. A transaction without any statement need not reach the server.
+   *
+   * @param traced whether `ticket` is to be known by the time of COMMIT
+   */
+  begin(settings?: TransactionSettings, traced?: boolean): Promise<void>
+  /**
+   * Of the transaction under way, or of the last one: what to ask for when its COMMIT is not answered. `'nothing'`: it has
+   * written nothing so far. Undefined: not known.
+   */
+  readonly ticket: CommitTicket | 'nothing' | undefined
   /** Tells what the server answered: a failed transaction's COMMIT is answered by ROLLBACK. */
   commit(): Promise<'committed' | 'rolled-back'>
   rollback(): Promise<void>

@@ -3,6 +3,8 @@ export { addCallerFrames } from './caller-frames.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
 export { type Deadline, Deadlines } from './deadlines.js'
 export type {
+  CommitOutcome,
+  CommitTicket,
   Connection,
   ConnectRequest,
   Credentials,

@@ -206,6 +206,10 @@ export class PostgresConnection implements Connection {
     await this.#command(beginStatement(settings))
   }
 
+  get ticket(): undefined {
+    return undefined
+  }
+
   async commit(): Promise<'committed' | 'rolled-back'> {
     return (await this.#command('commit', { site: 'commit' })) === 'ROLLBACK' ? 'rolled-back' : 'committed'
   }

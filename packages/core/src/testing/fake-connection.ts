@@ -2,6 +2,7 @@
 // tells it to: at once, with an error, when the test says so, or never.
 
 import type {
+  CommitTicket,
   Connection,
   Endpoint,
   Result,
@@ -161,6 +162,9 @@ export class FakeConnection implements Connection {
     await this.statement(text)
     return { rows: [], command: undefined, count: undefined }
   }
+
+  /** Set by a test: what the transaction under way can be asked for by. */
+  ticket: CommitTicket | 'nothing' | undefined
 
   begin(settings?: TransactionSettings): Promise<void> {
     const words = settings?.isolationLevel === undefined ? 'begin' : `begin isolation level ${settings.isolationLevel}`
