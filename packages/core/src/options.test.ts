@@ -27,6 +27,25 @@ const defaults = {
     allowExitOnIdle: false,
   },
   statement: { timeoutMs: 0, cancelTimeoutMs: 1_000 },
+  transaction: {
+    retry: {
+      maxRetries: 5,
+      maxConflictRetries: 10,
+      initialDelayMs: 100,
+      maxDelayMs: 5_000,
+      factor: 2,
+      jitter: 'full',
+      maxElapsedMs: 0,
+      retryLockTimeouts: false,
+      onRetry: undefined,
+    },
+    exactlyOnce: true,
+    timeoutMs: 0,
+    settleTimeoutMs: 10_000,
+    outcomeTimeoutMs: 30_000,
+    rollbackTimeoutMs: 5_000,
+    rootUse: 'warn',
+  },
   health: { everyMs: 30_000, timeoutMs: 5_000 },
   hooks: { timeoutMs: 5_000 },
   logger: undefined,
@@ -120,7 +139,10 @@ describe('resolveResilience', () => {
       'resilience.hooks.afterConnect': ['"select 1"', 'a function'],
       'resilience.hooks.afterRelese': ['a function', 'nothing by this name; did you mean afterRelease?'],
       'resilience.logger': ['a function', expect.stringContaining('debug, info, warn and error')],
-      'resilience.breaker': ['an object', 'nothing by this name; known are pool, statement, health, hooks, logger'],
+      'resilience.breaker': [
+        'an object',
+        'nothing by this name; known are pool, statement, transaction, health, hooks, logger',
+      ],
     })
     expect(problems).toHaveLength(15)
   })

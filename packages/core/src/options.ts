@@ -6,6 +6,13 @@ import { InvalidOptionsError } from './errors.js'
 import { type HookOptions, hookOptions } from './hooks.js'
 import { type Logger, loggerOption } from './logger.js'
 import { type Checked, checkBy, strictOptions } from './option-problems.js'
+import { flag, fraction, milliseconds, numberIn, wholeNumber, word } from './option-schemas.js'
+import {
+  completeTransactionDefaults,
+  type ResolvedTransactionDefaults,
+  type TransactionDefaults,
+  transactionDefaults,
+} from './transaction/transaction-defaults.js'
 
 /** How many connections the pool keeps, and how long it waits for what. */
 export interface PoolOptions {
@@ -162,6 +169,7 @@ export interface StatementOptions {
 export interface ResilienceOptions {
   pool?: PoolOptions | undefined
   statement?: StatementOptions | undefined
+  transaction?: TransactionDefaults | undefined
   health?: HealthOptions | undefined
   hooks?: HookOptions | undefined
   /** Where the pool's events are logged, as structured lines: pino, or anything of its shape. Default: nowhere. */
@@ -177,42 +185,19 @@ export interface Resilience {
     readonly onConnect: string | undefined
   }
   readonly statement: Resolved<StatementOptions>
+  readonly transaction: ResolvedTransactionDefaults
   readonly health: Resolved<HealthOptions>
   readonly hooks: HookOptions & { readonly timeoutMs: number }
   readonly logger: Logger | undefined
 }
 
-const longestTimer = 2 ** 31 - 1
 const defaultMin = 2
 
-function count(least: number, otherwise: number) {
-  const allowed = `an integer >= ${least}`
-  return z.int({ error: allowed }).min(least, { error: allowed }).default(otherwise)
-}
-
-function milliseconds(least: number, otherwise: number) {
-  const allowed = `an integer >= ${least} and <= ${longestTimer} (milliseconds)`
-  return z
-    .int({ error: allowed })
-    .min(least, { error: allowed })
-    .max(longestTimer, { error: allowed })
-    .default(otherwise)
-}
-
-function fraction(otherwise: number) {
-  const allowed = 'a number from 0 to 1'
-  return z.number({ error: allowed }).min(0, { error: allowed }).max(1, { error: allowed }).default(otherwise)
-}
-
-function flag(otherwise: boolean) {
-  return z.boolean({ error: 'true or false' }).default(otherwise)
-}
-
 const scaling = strictOptions({
-  up: fraction(0.8),
-  down: fraction(0.5),
-  step: fraction(0.2),
-  everyMs: milliseconds(1, 60_000),
+  up: fraction().default(0.8),
+  down: fraction().default(0.5),
+  step: fraction().default(0.2),
+  everyMs: milliseconds(1).default(60_000),
 } satisfies Record<keyof ScalingOptions, z.ZodType>).refine(({ up, down }) => down < up, {
   path: ['down'],
   error: ({ input }) => `a number from 0 to 1, and below up (${numberIn(input, 'up')})`,
@@ -220,27 +205,27 @@ const scaling = strictOptions({
 })
 
 const pool = strictOptions({
-  min: z.int({ error: 'an integer >= 0' }).min(0, { error: 'an integer >= 0' }).optional(),
-  minIdle: count(0, 0),
-  max: count(1, 10),
-  overflow: count(0, 5),
-  acquireTimeoutMs: milliseconds(1, 30_000),
-  maxWaiters: count(0, 10_000),
-  connectTimeoutMs: milliseconds(1, 10_000),
-  idleTimeoutMs: milliseconds(0, 600_000),
-  maxLifetimeMs: milliseconds(0, 3_600_000),
-  maxUses: count(0, 0),
-  lifetimeJitter: fraction(0.1),
-  keepaliveMs: milliseconds(0, 120_000),
-  validateAfterIdleMs: milliseconds(0, 1_000),
-  validationTimeoutMs: milliseconds(1, 2_000),
-  closeTimeoutMs: milliseconds(0, 10_000),
-  leakAfterMs: milliseconds(0, 300_000),
-  reclaimLeaks: flag(false),
+  min: wholeNumber(0).optional(),
+  minIdle: wholeNumber(0).default(0),
+  max: wholeNumber(1).default(10),
+  overflow: wholeNumber(0).default(5),
+  acquireTimeoutMs: milliseconds(1).default(30_000),
+  maxWaiters: wholeNumber(0).default(10_000),
+  connectTimeoutMs: milliseconds(1).default(10_000),
+  idleTimeoutMs: milliseconds(0).default(600_000),
+  maxLifetimeMs: milliseconds(0).default(3_600_000),
+  maxUses: wholeNumber(0).default(0),
+  lifetimeJitter: fraction().default(0.1),
+  keepaliveMs: milliseconds(0).default(120_000),
+  validateAfterIdleMs: milliseconds(0).default(1_000),
+  validationTimeoutMs: milliseconds(1).default(2_000),
+  closeTimeoutMs: milliseconds(0).default(10_000),
+  leakAfterMs: milliseconds(0).default(300_000),
+  reclaimLeaks: flag().default(false),
   scaling: z.union([z.literal(false), scaling], { error: 'false, or { up, down, step, everyMs }' }).prefault({}),
-  start: z.enum(['lazy', 'eager'], { error: "'lazy' or 'eager'" }).default('lazy'),
+  start: word(['lazy', 'eager']).default('lazy'),
   onConnect: z.string({ error: 'SQL' }).regex(/\S/, { error: 'SQL' }).optional(),
-  allowExitOnIdle: flag(false),
+  allowExitOnIdle: flag().default(false),
 } satisfies Record<keyof PoolOptions, z.ZodType>)
   .refine(({ min, max }) => !(min !== undefined && min > max), {
     path: ['min'],
@@ -253,25 +238,20 @@ const pool = strictOptions({
     when: ({ value }) => numberIn(value, 'leakAfterMs') !== undefined,
   })
 
-/** For rules between two options, which are to be told also when something else is wrong: all problems at once. */
-function numberIn(value: unknown, name: string): number | undefined {
-  const found: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
-  return typeof found === 'number' ? found : undefined
-}
-
 const statement = strictOptions({
-  timeoutMs: milliseconds(0, 0),
-  cancelTimeoutMs: milliseconds(1, 1_000),
+  timeoutMs: milliseconds(0).default(0),
+  cancelTimeoutMs: milliseconds(1).default(1_000),
 } satisfies Record<keyof StatementOptions, z.ZodType>)
 
 const health = strictOptions({
-  everyMs: milliseconds(0, 30_000),
-  timeoutMs: milliseconds(1, 5_000),
+  everyMs: milliseconds(0).default(30_000),
+  timeoutMs: milliseconds(1).default(5_000),
 } satisfies Record<keyof HealthOptions, z.ZodType>)
 
 const resilience = strictOptions({
   pool: pool.prefault({}),
   statement: statement.prefault({}),
+  transaction: transactionDefaults.prefault({}),
   health: health.prefault({}),
   hooks: hookOptions.prefault({}),
   logger: loggerOption,
@@ -281,7 +261,7 @@ const resilience = strictOptions({
 export function checkResilience(input: unknown, path = 'resilience'): Checked<Resilience> {
   const checked = checkBy(resilience.prefault({}), input, path)
   if (!checked.ok) return checked
-  const { pool, statement, health, hooks, logger } = checked.value
+  const { pool, statement, transaction, health, hooks, logger } = checked.value
   const min = pool.min ?? Math.min(defaultMin, pool.max)
   const { scaling, onConnect } = pool
   return {
@@ -289,6 +269,7 @@ export function checkResilience(input: unknown, path = 'resilience'): Checked<Re
     value: Object.freeze({
       pool: Object.freeze({ ...pool, min, onConnect, scaling: scaling && Object.freeze(scaling) }),
       statement: Object.freeze(statement),
+      transaction: completeTransactionDefaults(transaction),
       health: Object.freeze(health),
       hooks: Object.freeze(hooks),
       logger,
