@@ -8,13 +8,14 @@ type Env = Record<string, string | undefined>
 
 const DATABASE_URL = 'postgres://app:hunter2@localhost/shop'
 const from = (env: Env) => optionsFromEnv({ DATABASE_URL, ...env })
+const untouched = { pool: {}, statement: {}, transaction: { retry: {} } }
 const problemsWith = (env: Env) => problemsOfRefusal(() => optionsFromEnv(env))
 
 describe('optionsFromEnv', () => {
   it('gives the connection, and leaves all that is not set to the defaults', () => {
     const { connection, resilience } = from({ PATH: '/bin', DB_HOST: 'elsewhere' })
     expect(connection).toBe(DATABASE_URL)
-    expect(resilience).toEqual({ pool: {}, statement: {} })
+    expect(resilience).toEqual(untouched)
     expect(resolveResilience(resilience)).toEqual(resolveResilience({}))
   })
 
@@ -26,10 +27,15 @@ describe('optionsFromEnv', () => {
       DB_POOL_RECYCLE: '1800',
       DB_CONNECT_TIMEOUT: '2.5',
       DB_COMMAND_TIMEOUT: '0.25',
+      DB_MAX_RETRIES: '3',
+      DB_DEADLOCK_RETRY_COUNT: '0',
+      DB_RETRY_BASE_DELAY: '0.05',
+      DB_RETRY_MAX_DELAY: '2',
     })
     expect(resilience).toEqual({
       pool: { max: 20, overflow: 0, acquireTimeoutMs: 5_000, maxLifetimeMs: 1_800_000, connectTimeoutMs: 2_500 },
       statement: { timeoutMs: 250 },
+      transaction: { retry: { maxRetries: 3, maxConflictRetries: 0, initialDelayMs: 50, maxDelayMs: 2_000 } },
     })
   })
 
@@ -51,13 +57,13 @@ describe('optionsFromEnv', () => {
 
   it.each(['', ' ', '\n'])('takes %j for not set, whatever the variable', (text) => {
     const names = ['DB_POOL_SIZE', 'DB_POOL_TIMEOUT', 'DB_POOL_RECYCLE', 'DB_MAX_RETRIES', 'DB_SESSION_TIMEOUT']
-    expect(from(Object.fromEntries(names.map((name) => [name, text]))).resilience).toEqual({ pool: {}, statement: {} })
+    expect(from(Object.fromEntries(names.map((name) => [name, text]))).resilience).toEqual(untouched)
     expect(problemsWith({ DATABASE_URL: text }).map(({ path }) => path)).toEqual(['DATABASE_URL'])
   })
 
   it('does not mind blanks around a value, as a file leaves them behind', () => {
     const options = optionsFromEnv({ DATABASE_URL: `${DATABASE_URL}\n`, DB_POOL_SIZE: ' 7 ' })
-    expect(options).toEqual({ connection: DATABASE_URL, resilience: { pool: { max: 7 }, statement: {} } })
+    expect(options).toEqual({ connection: DATABASE_URL, resilience: { ...untouched, pool: { max: 7 } } })
   })
 
   it.each([
@@ -67,6 +73,10 @@ describe('optionsFromEnv', () => {
     ['DB_POOL_RECYCLE', ['0.001', '2147483', '-1']],
     ['DB_CONNECT_TIMEOUT', ['0.001', '2147483', '0.0014']],
     ['DB_COMMAND_TIMEOUT', ['0.001', '2147483', '0']],
+    ['DB_MAX_RETRIES', ['0', '9007199254740991']],
+    ['DB_DEADLOCK_RETRY_COUNT', ['0', '9007199254740991']],
+    ['DB_RETRY_BASE_DELAY', ['0.001', '5']],
+    ['DB_RETRY_MAX_DELAY', ['0.001', '2147483']],
   ])('takes nothing for %s that the pool would then refuse', (name, values) => {
     for (const value of values) expect(() => resolveResilience(from({ [name]: value }).resilience)).not.toThrow()
   })
@@ -78,6 +88,10 @@ describe('optionsFromEnv', () => {
     ['DB_POOL_RECYCLE', ['0', '-2', '-1.0', '2147484', 'never']],
     ['DB_CONNECT_TIMEOUT', ['0', '-1', 'soon']],
     ['DB_COMMAND_TIMEOUT', ['-1', '0.0004', 'none', '-0']],
+    ['DB_MAX_RETRIES', ['-1', '2.5', 'Infinity']],
+    ['DB_DEADLOCK_RETRY_COUNT', ['-1', '2.5', 'never']],
+    ['DB_RETRY_BASE_DELAY', ['0', '-1', '100ms', '2147484', '5.001']],
+    ['DB_RETRY_MAX_DELAY', ['0', '-1', '2147484']],
   ])('refuses a %s it cannot make sense of', (name, values) => {
     for (const value of values) {
       const given = JSON.stringify(value)
@@ -100,31 +114,50 @@ describe('optionsFromEnv', () => {
     ])
   })
 
-  it.each([
-    ['DB_MAX_RETRIES', '5', 'nothing yet: this release does not retry transactions'],
-    ['DB_RETRY_BASE_DELAY', '0.1', 'nothing yet: this release does not retry transactions'],
-    ['DB_RETRY_MAX_DELAY', '5', 'nothing yet: this release does not retry transactions'],
-    ['DB_DEADLOCK_RETRY_COUNT', '0', 'nothing yet: this release does not retry transactions'],
-    ['DB_SESSION_TIMEOUT', '1800', 'nothing yet: this release has no sessions'],
-  ])('does not accept %s, which would do nothing', (name, value, allowed) => {
-    expect(problemsWith({ DATABASE_URL, [name]: value })).toEqual([{ path: name, given: `"${value}"`, allowed }])
+  it('refuses a first pause that is longer than the longest, as set or by default', () => {
+    const path = 'DB_RETRY_BASE_DELAY'
+    expect(problemsWith({ DATABASE_URL, DB_RETRY_BASE_DELAY: '2.1', DB_RETRY_MAX_DELAY: '2' })).toEqual([
+      { path, given: '"2.1"', allowed: 'at most DB_RETRY_MAX_DELAY (2 seconds)' },
+    ])
+    expect(problemsWith({ DATABASE_URL, DB_RETRY_BASE_DELAY: '6' })).toEqual([
+      { path, given: '"6"', allowed: 'at most DB_RETRY_MAX_DELAY (5 seconds)' },
+    ])
+    expect(
+      problemsWith({ DATABASE_URL, DB_RETRY_BASE_DELAY: '6', DB_RETRY_MAX_DELAY: 'ten' }).map(
+        (problem) => problem.path,
+      ),
+    ).toEqual(['DB_RETRY_MAX_DELAY'])
+    expect(() =>
+      resolveResilience(from({ DB_RETRY_BASE_DELAY: '6', DB_RETRY_MAX_DELAY: '6' }).resilience),
+    ).not.toThrow()
+  })
+
+  it('lets the first pause follow a longest one that is shorter than its default', () => {
+    const { retry } = resolveResilience(from({ DB_RETRY_MAX_DELAY: '0.02' }).resilience).transaction
+    expect(retry).toMatchObject({ initialDelayMs: 20, maxDelayMs: 20 })
+  })
+
+  it('does not accept DB_SESSION_TIMEOUT, which would do nothing', () => {
+    expect(problemsWith({ DATABASE_URL, DB_SESSION_TIMEOUT: '1800' })).toEqual([
+      { path: 'DB_SESSION_TIMEOUT', given: '"1800"', allowed: 'nothing yet: this release has no sessions' },
+    ])
   })
 
   it('names every variable that is wrong, in one error', () => {
-    const env = { DB_POOL_SIZE: 'ten', DB_POOL_TIMEOUT: '0', DB_MAX_RETRIES: '5', DB_MAX_OVERFLOW: '3' }
+    const env = { DB_POOL_SIZE: 'ten', DB_POOL_TIMEOUT: '0', DB_SESSION_TIMEOUT: '5', DB_MAX_OVERFLOW: '3' }
     expect(() => optionsFromEnv(env)).toThrow(
       new InvalidOptionsError([
         { path: 'DATABASE_URL', given: 'nothing', allowed: 'a URL to connect to' },
         { path: 'DB_POOL_SIZE', given: '"ten"', allowed: 'an integer >= 1' },
         { path: 'DB_POOL_TIMEOUT', given: '"0"', allowed: 'seconds from 0.001 to 2147483' },
-        { path: 'DB_MAX_RETRIES', given: '"5"', allowed: 'nothing yet: this release does not retry transactions' },
+        { path: 'DB_SESSION_TIMEOUT', given: '"5"', allowed: 'nothing yet: this release has no sessions' },
       ]),
     )
     expect(() => optionsFromEnv(env)).toThrow('  DB_POOL_SIZE: given "ten"; allowed: an integer >= 1')
   })
 
   it('never shows a URL, also not one in the wrong place', () => {
-    for (const name of ['DB_POOL_SIZE', 'DB_POOL_TIMEOUT', 'DB_MAX_RETRIES']) {
+    for (const name of ['DB_POOL_SIZE', 'DB_RETRY_BASE_DELAY', 'DB_SESSION_TIMEOUT']) {
       const problems = problemsWith({ DATABASE_URL, [name]: DATABASE_URL })
       expect(problems).toEqual([{ path: name, given: '(hidden)', allowed: expect.any(String) }])
       expect(JSON.stringify(problems)).not.toContain('hunter2')
@@ -143,7 +176,7 @@ describe('without an argument', () => {
   it('reads the process’s environment, as it is at that moment', () => {
     process.env.DATABASE_URL = DATABASE_URL
     process.env.DB_POOL_SIZE = '3'
-    expect(optionsFromEnv()).toEqual({ connection: DATABASE_URL, resilience: { pool: { max: 3 }, statement: {} } })
+    expect(optionsFromEnv()).toEqual({ connection: DATABASE_URL, resilience: { ...untouched, pool: { max: 3 } } })
     process.env.DB_POOL_SIZE = '4'
     expect(optionsFromEnv().resilience.pool).toEqual({ max: 4 })
   })

@@ -4,6 +4,7 @@
 import { InvalidOptionsError, type OptionProblem } from './errors.js'
 import { describeGiven } from './option-problems.js'
 import type { PoolOptions, ResilienceOptions, StatementOptions } from './options.js'
+import { type RetryOptions, usualRetry } from './transaction/retry-options.js'
 
 /** As an application hands it on: to `drizzle()`, to a dialect of Kysely, or in two parts to `createPool()`. */
 export interface OptionsFromEnv {
@@ -15,6 +16,7 @@ export interface OptionsFromEnv {
 interface Parts {
   readonly pool: PoolOptions
   readonly statement: StatementOptions
+  readonly transaction: { readonly retry: RetryOptions }
 }
 
 interface Variable {
@@ -63,16 +65,17 @@ const variables: Readonly<Record<string, Variable>> = {
     ...seconds({ text: '0', said: 'no limit' }),
     set: ({ statement }, value) => (statement.timeoutMs = value),
   },
+  DB_MAX_RETRIES: { ...integer(0), set: ({ transaction }, value) => (transaction.retry.maxRetries = value) },
+  DB_DEADLOCK_RETRY_COUNT: {
+    ...integer(0),
+    set: ({ transaction }, value) => (transaction.retry.maxConflictRetries = value),
+  },
+  DB_RETRY_BASE_DELAY: { ...seconds(), set: ({ transaction }, value) => (transaction.retry.initialDelayMs = value) },
+  DB_RETRY_MAX_DELAY: { ...seconds(), set: ({ transaction }, value) => (transaction.retry.maxDelayMs = value) },
 }
-
-const noRetries = 'nothing yet: this release does not retry transactions'
 
 /** Of the same family: not to be set, rather than to be believed in and without effect. */
 const notYet: Readonly<Record<string, string>> = {
-  DB_MAX_RETRIES: noRetries,
-  DB_RETRY_BASE_DELAY: noRetries,
-  DB_RETRY_MAX_DELAY: noRetries,
-  DB_DEADLOCK_RETRY_COUNT: noRetries,
   DB_SESSION_TIMEOUT: 'nothing yet: this release has no sessions',
 }
 
@@ -87,9 +90,12 @@ const notYet: Readonly<Record<string, string>> = {
  * - `DB_POOL_RECYCLE`: `pool.maxLifetimeMs`, in seconds; -1 for never
  * - `DB_CONNECT_TIMEOUT`: `pool.connectTimeoutMs`, in seconds
  * - `DB_COMMAND_TIMEOUT`: `statement.timeoutMs`, in seconds; 0 for no limit
+ * - `DB_MAX_RETRIES`: `transaction.retry.maxRetries`; 0 for none
+ * - `DB_DEADLOCK_RETRY_COUNT`: `transaction.retry.maxConflictRetries`; 0 for none
+ * - `DB_RETRY_BASE_DELAY`: `transaction.retry.initialDelayMs`, in seconds; at most `DB_RETRY_MAX_DELAY`
+ * - `DB_RETRY_MAX_DELAY`: `transaction.retry.maxDelayMs`, in seconds
  *
- * `DB_MAX_RETRIES`, `DB_RETRY_BASE_DELAY`, `DB_RETRY_MAX_DELAY`, `DB_DEADLOCK_RETRY_COUNT` and `DB_SESSION_TIMEOUT` must
- * not be set: what they ask for is not there yet.
+ * `DB_SESSION_TIMEOUT` must not be set: what it asks for is not there yet.
  *
  * @param env default `process.env`
  * @throws InvalidOptionsError naming every variable that is wrong; it never shows the URL
@@ -102,7 +108,7 @@ const notYet: Readonly<Record<string, string>> = {
  */
 export function optionsFromEnv(env: Readonly<Record<string, string | undefined>> = process.env): OptionsFromEnv {
   const problems: OptionProblem[] = []
-  const parts: Parts = { pool: {}, statement: {} }
+  const parts: Parts = { pool: {}, statement: {}, transaction: { retry: {} } }
   const written = (name: string) => env[name]?.trim() || undefined
 
   const connection = written('DATABASE_URL')
@@ -114,6 +120,12 @@ export function optionsFromEnv(env: Readonly<Record<string, string | undefined>>
     const value = read(text)
     if (value === undefined) problems.push({ path: name, given: describeGiven(text), allowed })
     else set(parts, value)
+  }
+  const { initialDelayMs = 0, maxDelayMs = usualRetry.maxDelayMs } = parts.transaction.retry
+  const longestIsWrong = problems.some(({ path }) => path === 'DB_RETRY_MAX_DELAY')
+  if (initialDelayMs > maxDelayMs && !longestIsWrong) {
+    const allowed = `at most DB_RETRY_MAX_DELAY (${maxDelayMs / 1_000} seconds)`
+    problems.push({ path: 'DB_RETRY_BASE_DELAY', given: describeGiven(written('DB_RETRY_BASE_DELAY')), allowed })
   }
   for (const [name, allowed] of Object.entries(notYet)) {
     const text = written(name)

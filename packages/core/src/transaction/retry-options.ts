@@ -35,8 +35,8 @@ export interface RetryNotice {
 export interface RetryOptions {
   /**
    * How often after what befell the connection or the server: a connection lost before COMMIT, a server turned
-   * read-only, a stale plan. Default 5; 0 = never. All transactions of a pool share a budget for these: about one in
-   * five may be retried while an outage lasts.
+   * read-only, a stale plan. Default 5; 0 = never. But for stale plans, all transactions of a pool share a budget: while
+   * everything fails, about one in five is run again.
    */
   maxRetries?: number | undefined
   /**
