@@ -10,14 +10,69 @@ describe('beginStatement', () => {
 
   it('names every mode that was set', () => {
     expect(beginStatement({ isolationLevel: 'serializable', accessMode: 'read only', deferrable: true })).toBe(
-      'start transaction isolation level serializable read only deferrable',
+      'begin; set transaction isolation level serializable, read only, deferrable',
     )
-    expect(beginStatement({ deferrable: false })).toBe('start transaction not deferrable')
+    expect(beginStatement({ deferrable: false })).toBe('begin; set transaction not deferrable')
   })
 
-  it('refuses what is no mode, before anything is sent', () => {
-    const settings: object = { isolationLevel: 'serializable; drop table users' }
-    expect(() => beginStatement(settings)).toThrow(InvalidOptionsError)
+  it('sets limits, settings and the role for this transaction, the role last', () => {
+    expect(
+      beginStatement({
+        role: 'ad"min',
+        settings: { 'app.tenant': 42, 'app.name': "o'neill", 'app.path': 'c:\\', 'app.on': true },
+        idleTimeoutMs: 0,
+        lockTimeoutMs: 100,
+        statementTimeoutMs: 5_000,
+        accessMode: 'read write',
+      }),
+    ).toBe(
+      'begin; set transaction read write; set local statement_timeout = 5000; set local lock_timeout = 100; ' +
+        'set local idle_in_transaction_session_timeout = 0; ' +
+        "select pg_catalog.set_config('app.tenant', '42', true), pg_catalog.set_config('app.name', 'o''neill', true), " +
+        "pg_catalog.set_config('app.path', E'c:\\\\', true), pg_catalog.set_config('app.on', 'true', true); " +
+        'set local role "ad""min"',
+    )
+    expect(beginStatement({ settings: {} })).toBe('begin')
+  })
+
+  it.each<[string, object]>([
+    ['isolationLevel', { isolationLevel: 'serializable; drop table users' }],
+    ['accessMode', { accessMode: 'read write; drop table users' }],
+    ['statementTimeoutMs', { statementTimeoutMs: '0; drop table users' }],
+    ['statementTimeoutMs', { statementTimeoutMs: 2 ** 31 }],
+    ['lockTimeoutMs', { lockTimeoutMs: -1 }],
+    ['idleTimeoutMs', { idleTimeoutMs: 0.5 }],
+    ['role', { role: '' }],
+    ['role', { role: 'none' }],
+    ['role', { role: 'a\0b' }],
+    ['role', { role: 'é'.repeat(32) }],
+    ['role', { role: ['admin'] }],
+    ['settings', { settings: 'app.tenant=1' }],
+    ['settings["app.tenant"]', { settings: { 'app.tenant': 'a\0b' } }],
+    ['settings["app.tenant"]', { settings: { 'app.tenant': Number.NaN } }],
+    ['settings["app.tenant"]', { settings: { 'app.tenant': ['1'] } }],
+    ['settings["app.tenant"]', { settings: { 'app.tenant': undefined } }],
+    ['settings["ab c"]', { settings: { 'a\0b c': '1' } }],
+    ['settings.Role', { settings: { Role: 'none' } }],
+    ['settings.session_authorization', { settings: { session_authorization: 'admin' } }],
+  ])('refuses what cannot be said, before anything is sent: %s', (path, settings) => {
+    const begin = () => beginStatement(settings)
+    expect(begin).toThrow(InvalidOptionsError)
+    expect(begin).toThrow(expect.objectContaining({ problems: [expect.objectContaining({ path })] }))
+  })
+
+  it('says everything that is wrong at once, and no value of a setting', () => {
+    const settings: object = { role: '', lockTimeoutMs: -1, settings: { 'app.user': 'jane\0doe' } }
+    let thrown: unknown
+    try {
+      beginStatement(settings)
+    } catch (error) {
+      thrown = error
+    }
+    expect(thrown).toMatchObject({
+      problems: [{ path: 'lockTimeoutMs' }, { path: 'settings["app.user"]' }, { path: 'role' }],
+    })
+    expect(String(thrown)).not.toMatch(/jane/)
   })
 })
 
