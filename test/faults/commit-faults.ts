@@ -8,14 +8,16 @@ import type { FaultProxy } from '../support/proxy.js'
 import type { Cut, CutHow, CutOptions } from '../support/rules.js'
 import type { ConnectionState } from '../support/session.js'
 
-/** Kills the server in a moment and brings it back; false if it does not do so now. */
-export type Crash = (afterMs: number) => boolean
+/** Kills the server after that time and brings it back. Resolves when it is down; undefined if it is left alone now. */
+export type Crash = (afterMs: number) => Promise<void> | undefined
 
 export interface CommitFault {
   readonly name: string
   readonly share: number
   readonly cut?: Pick<CutOptions, 'direction' | 'when' | 'how'> | undefined
   readonly crash?: Crash | undefined
+  /** Meets all COMMITs that come by from then on until the server is down. */
+  readonly all?: boolean | undefined
 }
 
 export interface CommitFaultsOptions {
@@ -39,20 +41,24 @@ export function cuts(how: CutHow, share = 1): CommitFault[] {
   ]
 }
 
-/** The server ends in a moment, the COMMIT having arrived or not; or it is known to arrive, or not to, before that. */
+/**
+ * The server ends in a moment: the COMMIT has arrived or not; or it is known to have arrived, or not to. Or no COMMIT at all
+ * arrives for a while, so that nothing of what is under way gets to the disk.
+ */
 export function crashes(name: string, crash: Crash): CommitFault[] {
   const swallow = { direction: 'to-server', how: 'swallow' } as const
   return [
     { name, share: 2, crash },
     { name: `request lost, then ${name}`, share: 1, crash, cut: { ...swallow, when: 'before' } },
     { name: `answer lost, then ${name}`, share: 1, crash, cut: { ...swallow, when: 'after' } },
+    { name: `all requests lost, then ${name}`, share: 4, crash, cut: { ...swallow, when: 'before' }, all: true },
   ]
 }
 
 /** The look-up of a transaction whose COMMIT was not answered. */
 const isQuestion = executes(/pg_xact_status/)
-/** Within this a crash comes: about what a COMMIT takes. */
-const crashWithinMs = 3
+/** Within this a crash comes: about what a COMMIT takes, and about what several transactions take. */
+const [crashWithinMs, crashAllWithinMs] = [3, 15]
 
 export class CommitFaults {
   readonly #options: CommitFaultsOptions
@@ -62,6 +68,8 @@ export class CommitFaults {
   readonly #planned = new WeakMap<ConnectionState, CommitFault>()
   readonly #commits = new Map<string, number>()
   readonly #struck = new Map<string, string[]>()
+  /** What meets all COMMITs now. */
+  #all: CommitFault | undefined
   #questions = 0
   #cutQuestions = 0
 
@@ -121,14 +129,30 @@ export class CommitFaults {
     this.#current.delete(connection)
     const nth = this.#commits.get(id) ?? 0
     this.#commits.set(id, nth + 1)
+    const fault = this.#all ?? this.#draw(id, nth)
+    if (fault === undefined) return
+    this.#struck.set(id, [...this.of(id), fault.name])
+    if (fault.cut !== undefined) this.#planned.set(connection, fault)
+  }
+
+  #draw(id: string, nth: number): CommitFault | undefined {
     const { seed, share, faults, most = 3 } = this.#options
     const random = seeded(seed ^ Math.imul(numberOf(id), 0x9e3779b1) ^ Math.imul(nth + 1, 0x85ebca6b))
-    if (nth >= most || random() >= share) return
+    if (nth >= most || random() >= share) return undefined
     const fault = draw(faults, random)
-    if (fault.crash !== undefined && !fault.crash(random() * crashWithinMs)) return
-    const struck = this.#struck.get(id) ?? []
-    this.#struck.set(id, [...struck, fault.name])
-    if (fault.cut !== undefined) this.#planned.set(connection, fault)
+    if (fault.crash === undefined) return fault
+    const down = fault.crash(random() * (fault.all ? crashAllWithinMs : crashWithinMs))
+    if (down === undefined) return undefined
+    if (fault.all) this.#all = fault
+    void this.#downThen(down)
+    return fault
+  }
+
+  /** Who waits in a black hole is told with all others that the server has gone. */
+  async #downThen(down: Promise<void>): Promise<void> {
+    await down.catch(() => {})
+    this.#all = undefined
+    this.#options.proxy.resetAll()
   }
 
   #strikes(fault: CommitFault, connection: ConnectionState): boolean {

@@ -29,6 +29,10 @@ export interface RunOptions {
   readonly questions?: number | undefined
   /** Default 8. */
   readonly workers?: number | undefined
+  /** Default: as many as there are workers. */
+  readonly connections?: number | undefined
+  /** Between how many accounts the money moves; the fewer, the more wait for each other. Default 100. */
+  readonly accounts?: number | undefined
   /** How long a caller waits for one transfer. */
   readonly hangMs: number
   /** After so many waits in vain no other transfer is begun. Default 4. */
@@ -48,20 +52,21 @@ export interface RunResult {
 }
 
 const applicationName = 'moorings-faults'
-const opening: Opening = { accounts: 100, balance: 10_000 }
+const balance = 10_000
 /** A stock client whose connections hang may never be closed. */
 const closeMs = 15_000
 
 export async function run(place: Place, options: RunOptions): Promise<RunResult> {
   const { admin, proxy, crashes } = place
-  const { subject, faults, seed, share = 0.3, questions, workers = 8 } = options
+  const { subject, faults, seed, share = 0.3, questions, workers = 8, connections = workers, accounts = 100 } = options
+  const opening: Opening = { accounts, balance }
   await openLedger(admin, opening)
   const crashesBefore = crashes?.count ?? 0
   const commitFaults = new CommitFaults({ proxy, seed, faults, share, questions })
   const startedAt = performance.now()
   const url = new URL(proxy.through(place.url))
   url.searchParams.set('application_name', applicationName)
-  const bank = subject.open(url.href, workers)
+  const bank = subject.open(url.href, connections)
   const told = await underWay(place, bank, options)
   const seconds = (performance.now() - startedAt) / 1_000
   commitFaults.stop()
@@ -83,13 +88,13 @@ export async function run(place: Place, options: RunOptions): Promise<RunResult>
 type Unmarked = Omit<Entry, 'struck'>
 
 async function underWay({ crashes }: Place, bank: Bank, options: RunOptions): Promise<Unmarked[]> {
-  const { subject, seed, transfers, workers = 8, hangMs, mostHangs = 4, signal } = options
+  const { subject, seed, transfers, workers = 8, accounts = 100, hangMs, mostHangs = 4, signal } = options
   const history: Unmarked[] = []
   let next = 1
   let hangs = 0
   const work = async () => {
     while (next <= transfers && hangs < mostHangs && signal?.aborted !== true) {
-      const transfer = inventTransfer(next++, seed)
+      const transfer = inventTransfer(next++, { seed, accounts })
       const crashesBefore = crashes?.count
       const { told, error } = await ask(bank, subject, transfer, hangMs)
       if (told === 'hung') hangs += 1
@@ -101,12 +106,12 @@ async function underWay({ crashes }: Place, bank: Bank, options: RunOptions): Pr
   return history
 }
 
-function inventTransfer(number: number, seed: number): Transfer {
+function inventTransfer(number: number, { seed, accounts }: { seed: number; accounts: number }): Transfer {
   const random = seeded(seed ^ Math.imul(number, 0xc2b2ae35))
   const upTo = (limit: number) => Math.floor(random() * limit)
-  const debited = 1 + upTo(opening.accounts)
+  const debited = 1 + upTo(accounts)
   // Any but that one.
-  const credited = 1 + ((debited + upTo(opening.accounts - 1)) % opening.accounts)
+  const credited = 1 + ((debited + upTo(accounts - 1)) % accounts)
   return { id: transferId(number), debited, credited, amount: 1 + upTo(100) }
 }
 

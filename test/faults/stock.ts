@@ -13,8 +13,8 @@ const reads = () => 'rejected' as const
 
 export const stockDrizzle: Subject = {
   name: 'drizzle + postgres.js, naive retry',
-  open(url, workers) {
-    const client = postgres(url, { max: workers, onnotice: () => {} })
+  open(url, connections) {
+    const client = postgres(url, { max: connections, onnotice: () => {} })
     const db = drizzle(client)
     return {
       transfer: (transfer) => naively(() => db.transaction((tx) => moveWithDrizzle(tx, transfer))),
@@ -26,8 +26,8 @@ export const stockDrizzle: Subject = {
 
 export const stockKysely: Subject = {
   name: 'kysely + pg, naive retry',
-  open(url, workers) {
-    const pool = new pg.Pool({ connectionString: url, max: workers })
+  open(url, connections) {
+    const pool = new pg.Pool({ connectionString: url, max: connections })
     // Without listeners a connection that breaks ends the process, idle or not.
     pool.on('error', () => {})
     pool.on('connect', (client) => void client.on('error', () => {}))

@@ -5,8 +5,8 @@ import type { Told, Transfer } from './history.js'
 
 export interface Subject {
   readonly name: string
-  /** With as many connections as there are workers. Connects when it is used. */
-  open(url: string, workers: number): Bank
+  /** With that many connections at most. Connects when it is used. */
+  open(url: string, connections: number): Bank
   /** What a caller makes of an error of `transfer`. */
   reads(error: unknown): Extract<Told, 'rejected' | 'unknown' | 'strange'>
 }
