@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { type Backoff, backoffDelay, connectBackoff } from './backoff.js'
+import { type Backoff, backoffDelay, connectBackoff, exponentialDelay } from './backoff.js'
 import { seeded } from './testing/seeded.js'
 
 const almostOne = 1 - Number.EPSILON
@@ -46,6 +46,14 @@ describe('backoffDelay', () => {
       const delay = backoffDelay(connectBackoff, 1)
       expect(delay).toBeGreaterThanOrEqual(12.5)
       expect(delay).toBeLessThanOrEqual(25)
+    }
+  })
+})
+
+describe('exponentialDelay', () => {
+  it('stays nothing when it begins with nothing, after any number of failures', () => {
+    for (const failures of [1, 2, 10_000]) {
+      expect(exponentialDelay({ initialDelayMs: 0, maxDelayMs: 500, factor: 2 }, failures)).toBe(0)
     }
   })
 })
