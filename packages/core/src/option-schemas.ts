@@ -33,7 +33,8 @@ export function word<const Words extends readonly [string, ...string[]]>(
 
 /** A function of the application's, handed on as it is. */
 export function callback<Callback>(): z.ZodCustom<Callback, Callback> {
-  return z.custom<Callback>((value) => typeof value === 'function', { error: 'a function' })
+  // By itself it would keep rules between the other options from being looked at.
+  return z.custom<Callback>((value) => typeof value === 'function', { error: 'a function', abort: false })
 }
 
 /** For rules between two options, which are to be told also when something else is wrong: all problems at once. */
