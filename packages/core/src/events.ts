@@ -2,7 +2,7 @@
 // Names and payloads are public: this file is their documentation.
 
 import { type Channel, channel } from 'node:diagnostics_channel'
-import type { Endpoint } from './driver.js'
+import type { CommitOutcome, Endpoint } from './driver.js'
 import type { MooringsError } from './errors.js'
 
 /** Why a connection left the pool. */
@@ -86,6 +86,19 @@ export interface EventDetails {
   'moorings:connect:failed': { error: MooringsError; retryInMs: number }
   /** ROLLBACK failed: the connection was destroyed, and the caller got the error that had caused the roll-back. */
   'moorings:rollback:failed': { id: number; error: MooringsError }
+  /** A transaction is run again in `delayMs`; `attempt` is the one that failed. */
+  'moorings:transaction:retried': { attempt: number; error: MooringsError; delayMs: number }
+  /** A COMMIT was not answered, and was looked up. `error` is why that could not be done. */
+  'moorings:commit:resolved': {
+    transactionId: string
+    outcome: CommitOutcome
+    tookMs: number
+    error: MooringsError | undefined
+  }
+  /** A callback threw that was to run after a transaction, or before it is run again. Nothing else comes of it. */
+  'moorings:after:failed': { after: 'committed' | 'rolled-back' | 'retry'; error: MooringsError }
+  /** A query on the root database inside `db.transaction()` ran outside of that transaction. */
+  'moorings:root:used': { attempt: number }
   /** A hook threw, rejected or took too long. */
   'moorings:hook:failed': { hook: HookName; id: number | undefined; error: MooringsError }
 

@@ -71,5 +71,31 @@ export type {
 export type { Taking } from './pool/stacks.js'
 export { redact } from './redact.js'
 export { type ManagedPool, type PoolFactories, PoolRegistry, type RegistryHealth } from './registry.js'
+export {
+  type Ambient,
+  afterCommit,
+  afterRollback,
+  currentTransaction,
+  outsideTransaction,
+  Scopes,
+  type TransactionContext,
+} from './scope.js'
 export { type Shareable, type SharedRequest, sharedPool } from './shared.js'
-export { Transaction, type TransactionScope, type TransactionState } from './transaction.js'
+export type { TransactionStats } from './transaction/accounts.js'
+export type { AfterEnd } from './transaction/after.js'
+export type { Circumstances, Inside, ScopeBody } from './transaction/transact.js'
+export {
+  Transaction,
+  type TransactionMark,
+  type TransactionParts,
+  type TransactionScope,
+  type TransactionState,
+} from './transaction/transaction.js'
+export type { RootUse, TransactionDefaults } from './transaction/transaction-defaults.js'
+export type {
+  Jitter,
+  Propagation,
+  RetryNotice,
+  RetryOptions,
+  TransactionOptions,
+} from './transaction/transaction-options.js'

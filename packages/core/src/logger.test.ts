@@ -70,6 +70,10 @@ const sampleOf: { readonly [Name in EventName]: EventDetails[Name] } = {
   'moorings:connection:reset': { id: 7, tookMs: 1, error: undefined },
   'moorings:connect:failed': { error: new ConnectError('refused', { code: 'ECONNREFUSED' }), retryInMs: 50 },
   'moorings:rollback:failed': { id: 7, error: lost },
+  'moorings:transaction:retried': { attempt: 1, error: lost, delayMs: 120 },
+  'moorings:commit:resolved': { transactionId: '4711', outcome: 'committed', tookMs: 8, error: undefined },
+  'moorings:after:failed': { after: 'committed', error: new StatementError('no') },
+  'moorings:root:used': { attempt: 1 },
   'moorings:hook:failed': { hook: 'afterConnect', id: 7, error: new HookError('afterConnect', 'threw: no') },
   'moorings:lease:taken': { id: 7, waitedMs: 0 },
   'moorings:lease:returned': { id: 7, heldMs: 3 },
@@ -168,6 +172,13 @@ describe('a line', () => {
         error: { name: 'ConnectError', code: 'ECONNREFUSED', message: 'refused', retry: 'reconnect' },
       },
       'moorings:rollback:failed': { connection, error: lostFields },
+      'moorings:transaction:retried': { attempt: 1, delayMs: 120, error: lostFields },
+      'moorings:commit:resolved': { transactionId: '4711', outcome: 'committed', tookMs: 8 },
+      'moorings:after:failed': {
+        after: 'committed',
+        error: { name: 'StatementError', message: 'no', retry: 'never' },
+      },
+      'moorings:root:used': { attempt: 1 },
       'moorings:hook:failed': {
         hook: 'afterConnect',
         connection,
@@ -201,13 +212,15 @@ describe('a line', () => {
 
 describe('the level', () => {
   it.each<[Level, EventName[]]>([
-    ['error', ['moorings:health:changed', 'moorings:rollback:failed', 'moorings:leak:found']],
+    ['error', ['moorings:health:changed', 'moorings:rollback:failed', 'moorings:after:failed', 'moorings:leak:found']],
     [
       'warn',
       [
         'moorings:pool:suspended',
         'moorings:connection:closed',
         'moorings:connect:failed',
+        'moorings:commit:resolved',
+        'moorings:root:used',
         'moorings:hook:failed',
         'moorings:acquire:failed',
         'moorings:leak:reclaimed',
@@ -223,6 +236,7 @@ describe('the level', () => {
         'moorings:pool:invalidated',
         'moorings:pool:closing',
         'moorings:pool:closed',
+        'moorings:transaction:retried',
         'moorings:leak:returned',
       ],
     ],

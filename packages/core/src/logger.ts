@@ -175,6 +175,26 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     'A roll-back failed, and its connection was destroyed',
     { connection: id, error: described(error) },
   ],
+  'moorings:transaction:retried': ({ attempt, error, delayMs }) => [
+    'info',
+    'A transaction is run again',
+    { attempt, delayMs, error: described(error) },
+  ],
+  'moorings:commit:resolved': ({ transactionId, outcome, tookMs, error }) => [
+    outcome === 'unknown' ? 'error' : 'warn',
+    'A COMMIT was not answered, and was looked up',
+    { transactionId, outcome, tookMs, ...(error && { error: described(error) }) },
+  ],
+  'moorings:after:failed': ({ after, error }) => [
+    'error',
+    'A callback of a transaction failed',
+    { after, error: described(error) },
+  ],
+  'moorings:root:used': ({ attempt }) => [
+    'warn',
+    'A query on the root database inside a transaction ran outside of it',
+    { attempt },
+  ],
   'moorings:hook:failed': ({ hook, id, error }) => [
     'warn',
     `The ${hook} hook failed`,

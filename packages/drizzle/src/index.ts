@@ -1,4 +1,18 @@
-export { type OptionsFromEnv, optionsFromEnv, type PoolStats, type ResilienceOptions } from '@moorings/core'
+export {
+  afterCommit,
+  afterRollback,
+  currentTransaction,
+  type OptionsFromEnv,
+  optionsFromEnv,
+  outsideTransaction,
+  type PoolStats,
+  type Propagation,
+  type ResilienceOptions,
+  type RetryOptions,
+  type TransactionContext,
+  type TransactionOptions,
+} from '@moorings/core'
 export * from '@moorings/core/errors'
 export { withResilience } from './resilience.js'
-export type { TransactionOf } from './types.js'
+export type { Resilient, TransactionOf } from './types.js'
+export { type TransactionHost, withTransaction } from './with-transaction.js'

@@ -4,26 +4,34 @@
 
 import {
   addCallerFrames,
+  type Circumstances,
+  describeGiven,
+  type Inside,
   InvalidOptionsError,
   isMooringsError,
-  type TransactionSettings,
-  unknownOption,
+  type TransactionContext,
+  type TransactionOptions,
 } from '@moorings/core'
-import type { Client } from '@moorings/postgres'
+import type { Client, PostgresConnection } from '@moorings/postgres'
 import type { TransactionSql } from 'postgres'
+import type { Resilient } from './types.js'
 
-type Body = (tx: Transactional) => Promise<unknown>
+interface AnyDatabase {
+  transaction: (body: never) => unknown
+}
+
+type Body<T = unknown> = (tx: Transactional, context: TransactionContext) => Promise<T> | T
 
 /** What every release's database and transaction objects share. */
 interface Transactional {
   readonly _: { readonly session: Session }
-  transaction(body: Body, config?: object): Promise<unknown>
+  transaction<T>(body: Body<T>, config?: object): Promise<T>
 }
 
 interface Session {
   readonly client: Client
   prepareQuery(...args: unknown[]): Prepared
-  transaction(body: Body, config?: object): Promise<unknown>
+  transaction<T>(body: (tx: Transactional) => Promise<T>, config?: object): Promise<T>
 }
 
 interface Prepared {
@@ -31,7 +39,16 @@ interface Prepared {
   all?(...args: unknown[]): Promise<unknown>
 }
 
-const hooked = new WeakSet<Session>()
+/** Begins a transaction of a session, or one inside of another. */
+type Begin = <T>(body: Body<T>, config: object | undefined, how: Circumstances<PostgresConnection, T>) => Promise<T>
+
+/** A session that was made ours: how transactions are begun on it; and in which transaction it is, if it is one's. */
+interface Known {
+  readonly begin: Begin
+  readonly inside: Inside<PostgresConnection> | undefined
+}
+
+const known = new WeakMap<Session, Known>()
 
 /**
  * Makes a Drizzle database on a Moorings client throw Moorings errors directly. `drizzle()` of this package has done it
@@ -41,7 +58,7 @@ const hooked = new WeakSet<Session>()
  * import { drizzle } from 'drizzle-orm/postgres-js' // 1.0.0-rc
  * const db = withResilience(drizzle({ client: createClient(pool), relations }))
  */
-export function withResilience<Database extends object>(db: Database): Database {
+export function withResilience<Database extends AnyDatabase>(db: Database): Resilient<Database> {
   if (!isTransactional(db) || !('pool' in db._.session.client)) {
     throw new InvalidOptionsError([
       {
@@ -51,28 +68,59 @@ export function withResilience<Database extends object>(db: Database): Database 
       },
     ])
   }
-  const { session } = db._
-  if (hooked.has(session)) return db
-  hooked.add(session)
-  throwDirectly(session)
-  const stock = session.transaction
-  session.transaction = async (body, config) => {
-    const { settings, rest } = splitConfig(config)
-    // The session's own transaction calls `this.client.begin(run)`; here BEGIN is told the settings at once.
-    const client = {
-      begin: (run: (sql: TransactionSql) => Promise<unknown>) => session.client.transaction(settings, run),
-    }
-    const begun: Session = Object.create(session, { client: { value: client } })
-    return stock.call(begun, (tx) => body(inTransaction(tx)), rest)
-  }
-  return db
+  adapt(db._.session)
+  if (isResilient(db)) return db
+  throw notOurs(db)
 }
 
-function inTransaction(tx: Transactional): Transactional {
+function adapt(session: Session): void {
+  if (known.has(session)) return
+  throwDirectly(session)
+  const { client } = session
+  const stock = session.transaction
+  const begin: Begin = (body, config, how) => {
+    const { options, rest } = splitConfig(config)
+    // The session's own transaction calls `this.client.begin(run)`: what is begun there is begun already.
+    const inTransaction = (sql: TransactionSql, inside: Inside<PostgresConnection>) => {
+      const begun: Session = Object.create(session, {
+        client: { value: { begin: (run: (sql: TransactionSql) => Promise<unknown>) => run(sql) } },
+        transaction: { value: stock },
+      })
+      return begun.transaction(async (tx) => body(adapted(tx, { begin, inside }), inside.context), rest)
+    }
+    return client.transaction(options, inTransaction, how)
+  }
+  known.set(session, { begin, inside: undefined })
+  session.transaction = async (body, config) =>
+    begin(body, config, { inside: client.pool.joinable ?? 'none', joined: false, lenient: true })
+}
+
+function isResilient<Database extends AnyDatabase>(db: Database): db is Resilient<Database> {
+  return isTransactional(db) && known.has(db._.session)
+}
+
+function adapted(tx: Transactional, { begin, inside }: Known): Transactional {
   throwDirectly(tx._.session)
-  const stock = tx.transaction
-  tx.transaction = (body, config) => stock.call(tx, (nested) => body(inTransaction(nested)), config)
+  known.set(tx._.session, { begin, inside })
+  tx.transaction = (body, config) => begin(body, config, { inside, lenient: true })
   return tx
+}
+
+/**
+ * Begins a transaction on a database, or one inside of a transaction, as a transaction that its whole call chain is in.
+ *
+ * @throws InvalidOptionsError when it is no database of ours
+ */
+export function beginOn<T>(db: unknown, body: Body<T>, options: TransactionOptions): Promise<T> {
+  const found = isTransactional(db) ? known.get(db._.session) : undefined
+  if (found === undefined) throw notOurs(db)
+  const { begin, inside } = found
+  return begin(body, options, { joined: true, ...(inside && { inside }) })
+}
+
+function notOurs(db: unknown): InvalidOptionsError {
+  const allowed = 'a database of @moorings/drizzle, or one made by withResilience(), or a transaction of such a one'
+  return new InvalidOptionsError([{ path: 'db', given: describeGiven(db, true), allowed }])
 }
 
 /** Drizzle wraps what the driver throws, and its wrapper's message holds the parameters. */
@@ -93,16 +141,10 @@ function rethrow(error: unknown): never {
   throw error.cause
 }
 
-const beginWith = ['isolationLevel', 'accessMode', 'deferrable']
-
-function splitConfig(config: object = {}): { settings: TransactionSettings; rest: object | undefined } {
-  const { snapshot, ...settings }: TransactionSettings & { snapshot?: unknown } = config
-  const problems = Object.entries(settings)
-    .filter(([name]) => !beginWith.includes(name))
-    .map(([name, value]) => unknownOption('config', name, value, beginWith))
-  if (problems.length > 0) throw new InvalidOptionsError(problems)
+function splitConfig(config: object = {}): { options: TransactionOptions; rest: object | undefined } {
+  const { snapshot, ...options }: TransactionOptions & { snapshot?: unknown } = config
   // Not a mode of BEGIN: Drizzle sends it in a statement of its own.
-  return { settings, rest: snapshot === undefined ? undefined : { snapshot } }
+  return { options, rest: snapshot === undefined ? undefined : { snapshot } }
 }
 
 function isTransactional(value: unknown): value is Transactional {

@@ -1,5 +1,7 @@
 // Types an application names when it passes databases and transactions around.
 
+import type { TransactionContext, TransactionOptions } from '@moorings/core'
+
 /**
  * The `tx` that `db.transaction` hands out.
  *
@@ -9,3 +11,12 @@
 export type TransactionOf<Database extends { transaction: (body: never) => unknown }> = Parameters<
   Parameters<Database['transaction']>[0]
 >[0]
+
+/** A Drizzle database whose transactions are ours: what they may be told, and what their body is given. */
+export type Resilient<Database extends { transaction: (body: never) => unknown }> = {
+  /** As Drizzle's, with all that a transaction of ours may be told. The body's second argument is the attempt it is. */
+  transaction<T>(
+    body: (tx: TransactionOf<Database>, context: TransactionContext) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T>
+} & Database

@@ -3,12 +3,16 @@
 
 import {
   AcquireAbortedError,
+  type Ambient,
   addCallerFrames,
+  type Inside,
   type Lease,
   LeaseReleasedError,
   StatementCancelledError,
   Transaction,
   TransactionEndedError,
+  type TransactionMark,
+  type TransactionScope,
   type TransactionSettings,
 } from '@moorings/core'
 import {
@@ -29,7 +33,11 @@ export class LeasedConnection implements DatabaseConnection {
   readonly #values: Codec
   readonly #codec: PostgresCodec
   #lease: Lease<PostgresConnection> | undefined
+  /** Begun on this handle's own lease. */
   #transaction: Transaction<PostgresConnection> | undefined
+  /** A transaction that was begun elsewhere, or a savepoint in one, which this handle is a part of. */
+  #part: Part | undefined
+  readonly #marks = new Map<string, TransactionMark>()
   #released = false
   #killed = false
   #control: { readonly query: CompiledQuery; readonly run: () => Promise<void> } | undefined
@@ -46,6 +54,10 @@ export class LeasedConnection implements DatabaseConnection {
     }
   }
 
+  get pool(): PostgresPool {
+    return this.#pool
+  }
+
   async executeQuery<R>(compiledQuery: CompiledQuery, options: Options = {}): Promise<QueryResult<R>> {
     if (this.#control?.query === compiledQuery) {
       await this.#control.run()
@@ -53,17 +65,17 @@ export class LeasedConnection implements DatabaseConnection {
     }
     const { signal } = options
     try {
-      if (this.#lease === undefined) await this.#take(signal)
-      else this.#pool.prolong(this.#lease)
+      const scope = this.#scope
+      if (scope === undefined) await this.#ready(signal)
       // Nothing between this and sending: a transaction that ends meanwhile must not let the statement through.
-      const connection = this.#connection
+      const connection = this.#connectionIn(scope)
       const {
         rows: result,
         command,
         count,
       } = await connection.execute<R>(this.#statement(compiledQuery), {
         codec: this.#codec,
-        failed: this.#noteError,
+        failed: scope && ((error) => scope.noteError(error)),
         signal: this.#cancellable(signal),
       })
       // An array and nothing else, as pg's: postgres.js's own shows its count and command when printed.
@@ -84,16 +96,18 @@ export class LeasedConnection implements DatabaseConnection {
     options: Options = {},
   ): AsyncIterableIterator<QueryResult<R>> {
     const { signal } = options
+    let scope: TransactionScope<PostgresConnection> | undefined
     try {
-      if (this.#lease === undefined) await this.#take(signal)
-      else this.#pool.prolong(this.#lease)
+      scope = this.#scope
+      if (scope === undefined) await this.#ready(signal)
     } catch (error) {
       if (this.#heard(signal, error)) return
       throw error
     }
-    const run = { failed: this.#noteError, signal }
+    const noteError = (error: unknown) => scope?.noteError(error)
+    const run = { failed: noteError, signal }
     try {
-      for await (const rows of this.#connection.stream<R>(
+      for await (const rows of this.#connectionIn(scope).stream<R>(
         this.#statement(compiledQuery),
         this.#codec,
         chunkSize,
@@ -131,7 +145,7 @@ export class LeasedConnection implements DatabaseConnection {
   // --- transactions ---
 
   get inTransaction(): boolean {
-    return this.#transaction?.state === 'open'
+    return this.#part !== undefined || this.#transaction?.ambient.open() === true
   }
 
   /** Runs a step of a transaction as if it were this statement: Kysely logs what passes through `executeQuery`. */
@@ -145,37 +159,77 @@ export class LeasedConnection implements DatabaseConnection {
     }
   }
 
-  async begin(settings: TransactionSettings): Promise<void> {
+  /**
+   * Kysely runs a transaction's body in the call chain that begins it: from here on that is inside of it. To be called
+   * before the first `await`, and before `begin`.
+   *
+   * @returns the transaction it is to be a part of, if any
+   */
+  enter(): Ambient<TransactionScope<PostgresConnection>> | undefined {
+    const { joinable } = this.#pool
+    this.#pool.holdFromHere(
+      () => this.#lease,
+      () => this.ambient,
+    )
+    return joinable
+  }
+
+  /** What whoever is in this handle's transaction is inside of. */
+  get ambient(): Ambient<TransactionScope<PostgresConnection>> | undefined {
+    return this.#part?.ambient ?? this.#transaction?.ambient
+  }
+
+  /** It is what `withTransaction` has begun: BEGIN and its end are not this handle's. */
+  adopt(ambient: Ambient<TransactionScope<PostgresConnection>>): void {
+    this.#part = { ambient, end: undefined }
+  }
+
+  async begin(settings: TransactionSettings, around: Inside<PostgresConnection> | undefined): Promise<void> {
+    if (around !== undefined) {
+      this.#part = await nestIn(around)
+      return
+    }
     if (this.#lease === undefined) await this.#take(undefined)
     if (this.#lease === undefined) return
     this.#pool.prolong(this.#lease)
-    this.#transaction = await Transaction.begin(this.#pool, this.#lease, settings)
+    const { exactlyOnce } = this.#pool.resilience.transaction
+    this.#transaction = await Transaction.begin(this.#pool, this.#lease, { settings, exactlyOnce })
   }
 
-  /** Kysely runs a transaction's body in the call chain that begins it. */
-  holdFromHere(): void {
-    this.#pool.holdFromHere(() => this.#lease)
+  savepoint(name: string): void {
+    if (this.#transaction !== undefined) this.#marks.set(name, this.#transaction.mark)
   }
 
   /** A savepoint was gone back to: what has failed since is undone. */
-  recovered(): void {
-    this.#transaction?.forgetError()
+  recovered(name: string): void {
+    const mark = this.#marks.get(name)
+    if (mark !== undefined) this.#transaction?.backTo(mark)
   }
 
   async commit(): Promise<void> {
+    if (this.#part !== undefined) {
+      const { end } = this.#part
+      await end?.(undefined)
+      this.#part = undefined
+      return
+    }
     if (this.#transaction === undefined) throw new TransactionEndedError('There is no transaction to commit')
     await this.#transaction.commit()
-    this.#transaction = undefined
   }
 
+  /** Never rejects. */
   async rollback(): Promise<void> {
+    const { end } = this.#part ?? {}
+    this.#part = undefined
+    await end?.(new RolledBack()).catch(() => {})
     await this.#transaction?.rollback()
-    this.#transaction = undefined
   }
 
-  release(): void {
+  async release(): Promise<void> {
     this.#released = true
     this.#lease?.release()
+    await this.#transaction?.finish()
+    this.#transaction = undefined
   }
 
   // --- the lease ---
@@ -188,7 +242,24 @@ export class LeasedConnection implements DatabaseConnection {
     else this.#lease = lease
   }
 
-  get #connection(): PostgresConnection {
+  async #ready(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#lease === undefined) await this.#take(signal)
+    else this.#pool.prolong(this.#lease)
+  }
+
+  /**
+   * The transaction a statement belongs to: this handle's own, or the nested one in it that the call chain is inside of; for
+   * a handle that has neither transaction nor lease, the one that the root database is to join.
+   */
+  get #scope(): TransactionScope<PostgresConnection> | undefined {
+    const own = this.ambient
+    if (own === undefined) return this.#lease === undefined ? this.#pool.joinable?.scope : undefined
+    const { current } = this.#pool.scopes
+    return current?.context === own.context ? current.scope : own.scope
+  }
+
+  #connectionIn(scope: TransactionScope<PostgresConnection> | undefined): PostgresConnection {
+    if (scope !== undefined) return scope.connection
     if (this.#transaction !== undefined) return this.#transaction.connection
     if (this.#lease === undefined) throw new LeaseReleasedError()
     return this.#lease.connection
@@ -203,8 +274,35 @@ export class LeasedConnection implements DatabaseConnection {
     this.#cancel = new AbortController()
     return this.#cancel.signal
   }
+}
 
-  readonly #noteError = (error: unknown): void => this.#transaction?.noteError(error)
+/** A transaction of somebody else's. */
+interface Part {
+  readonly ambient: Ambient<TransactionScope<PostgresConnection>>
+  /** Ends the savepoint that is this handle's own: keeps it, or undoes it for a reason. */
+  readonly end: ((undo: RolledBack | undefined) => Promise<void>) | undefined
+}
+
+class RolledBack extends Error {}
+
+/** A savepoint that somebody else begins and ends. */
+function nestIn(around: Inside<PostgresConnection>): Promise<Part> {
+  return new Promise((begun, failed) => {
+    const done = around.scope.savepoint(
+      (scope) =>
+        new Promise<void>((keep, undo) => {
+          let open = true
+          const end = async (why: RolledBack | undefined) => {
+            open = false
+            if (why === undefined) keep()
+            else undo(why)
+            await done
+          }
+          begun({ ambient: { scope, context: around.context, joined: true, open: () => open }, end })
+        }),
+    )
+    done.catch(failed)
+  })
 }
 
 function changesRows(command: string | undefined): boolean {

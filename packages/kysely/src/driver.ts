@@ -1,8 +1,8 @@
 // Kysely's driver: connections are leases bound late, transactions are core's. What Kysely logs are the statements that
 // begin and end a transaction, too, so those go through `executeQuery` like any other.
 
-import { InvalidOptionsError, PoolClosedError, TransactionAbortedError } from '@moorings/core'
-import { beginStatement, type PostgresPool, quoted } from '@moorings/postgres'
+import { InvalidOptionsError, PoolClosedError, TransactionAbortedError, type TransactionScope } from '@moorings/core'
+import { beginStatement, type PostgresConnection, type PostgresPool, quoted } from '@moorings/postgres'
 import { CompiledQuery, type DatabaseConnection, type Driver, type TransactionSettings } from 'kysely'
 import type { Codec } from './codec.js'
 import { LeasedConnection } from './connection.js'
@@ -12,6 +12,9 @@ export interface Usage {
   started(): PostgresPool
   ended(): Promise<void>
 }
+
+/** Transactions that `withTransaction` has begun, for the one handle of Kysely's that is to stand for them. */
+export const adoptable = new WeakSet<TransactionScope<PostgresConnection>>()
 
 /** Kysely recognises its own error by this, also in a copy of the package; then it knows that nothing is left to roll back. */
 const kyselyAborted = Symbol.for('kysely.AbortedTransactionError')
@@ -44,8 +47,14 @@ export class ResilientPostgresDriver implements Driver {
     }
     const wanted = { isolationLevel, accessMode } as const
     const handle = leased(connection)
-    handle.holdFromHere()
-    await handle.control(beginStatement(wanted), () => handle.begin(wanted))
+    const around = handle.enter()
+    // Its own BEGIN, and the one that is waited for: what comes later in the same call chain is nested.
+    if (around !== undefined && adoptable.delete(around.scope)) {
+      await handle.control(beginStatement(wanted), async () => handle.adopt(around))
+      return
+    }
+    const text = around === undefined ? beginStatement(wanted) : 'savepoint'
+    await handle.control(text, () => handle.begin(wanted, around))
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
@@ -65,12 +74,13 @@ export class ResilientPostgresDriver implements Driver {
   }
 
   async savepoint(connection: DatabaseConnection, name: string): Promise<void> {
+    leased(connection).savepoint(name)
     await connection.executeQuery(CompiledQuery.raw(`savepoint ${quoted(name)}`))
   }
 
   async rollbackToSavepoint(connection: DatabaseConnection, name: string): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw(`rollback to ${quoted(name)}`))
-    leased(connection).recovered()
+    leased(connection).recovered(name)
   }
 
   async releaseSavepoint(connection: DatabaseConnection, name: string): Promise<void> {
@@ -78,7 +88,7 @@ export class ResilientPostgresDriver implements Driver {
   }
 
   async releaseConnection(connection: DatabaseConnection): Promise<void> {
-    leased(connection).release()
+    await leased(connection).release()
   }
 
   async destroy(): Promise<void> {
@@ -86,7 +96,7 @@ export class ResilientPostgresDriver implements Driver {
   }
 }
 
-function leased(connection: DatabaseConnection): LeasedConnection {
+export function leased(connection: DatabaseConnection): LeasedConnection {
   if (connection instanceof LeasedConnection) return connection
   throw new TypeError('A connection of another driver was given to ResilientPostgresDriver')
 }

@@ -1,4 +1,17 @@
-export { type OptionsFromEnv, optionsFromEnv, type PoolStats, type ResilienceOptions } from '@moorings/core'
+export {
+  afterCommit,
+  afterRollback,
+  currentTransaction,
+  type OptionsFromEnv,
+  optionsFromEnv,
+  outsideTransaction,
+  type PoolStats,
+  type Propagation,
+  type ResilienceOptions,
+  type RetryOptions,
+  type TransactionContext,
+  type TransactionOptions,
+} from '@moorings/core'
 export * from '@moorings/core/errors'
 export type { TypeParsers } from './codec.js'
 export {
@@ -7,3 +20,4 @@ export {
   type ResilientPostgresDialectConfig,
   type SharedPoolConfig,
 } from './dialect.js'
+export { type TransactionHost, withTransaction } from './with-transaction.js'

@@ -3,13 +3,15 @@
 
 import { readFile } from 'node:fs/promises'
 import {
+  type Circumstances as CoreCircumstances,
+  type Inside as CoreInside,
   describeGiven,
   InvalidOptionsError,
   type Lease,
   MooringsError,
   StatementCancelledError,
+  type TransactionOptions,
   type TransactionScope,
-  type TransactionSettings,
 } from '@moorings/core'
 import type { ReservedSql, Sql, TransactionSql } from 'postgres'
 import { TableCodec } from './codec.js'
@@ -21,13 +23,19 @@ import { noteOrigin } from './origins.js'
 import { PostgresPool } from './pool.js'
 import { parseModes } from './words.js'
 
-type Body<T> = (sql: TransactionSql) => T | Promise<T>
+type Body<T> = (sql: TransactionSql, inside: Inside) => T | Promise<T>
+
+type Circumstances<T> = CoreCircumstances<PostgresConnection, T>
+type Inside = CoreInside<PostgresConnection>
 
 /** postgres.js's `sql`, on a pool of ours: `client.pool` is that pool. */
 export interface Client extends Sql {
   readonly pool: PostgresPool
-  /** `sql.begin` with settings as an object: BEGIN with them, the body, COMMIT, or ROLLBACK if the body throws. */
-  transaction<T>(settings: TransactionSettings, body: Body<T>): Promise<T>
+  /**
+   * As `pool.transaction`, with the `sql` of the transaction for its body. Statements on the client itself in the body's
+   * call chain join it.
+   */
+  transaction<T>(options: TransactionOptions, body: Body<T>, circumstances?: Circumstances<T>): Promise<T>
 }
 
 /** Who carries a query out. */
@@ -104,6 +112,17 @@ export function createClient(pool: PostgresPool): Client {
 
   const root: Carrier = {
     carry(query) {
+      let scope: TransactionScope<PostgresConnection> | undefined
+      try {
+        scope = pool.joinable?.scope
+      } catch (error) {
+        query.reject(error)
+        return
+      }
+      if (scope !== undefined) {
+        inScope(scope, query)
+        return
+      }
       const lease = pool.tryAcquire()
       if (lease !== undefined) {
         onLease(lease, query, { alone: true, done: () => lease.release() })
@@ -116,42 +135,49 @@ export function createClient(pool: PostgresPool): Client {
     },
   }
 
-  /** The `sql` of a transaction, or of a nested one. */
-  const scoped = (tx: TransactionScope<PostgresConnection>): TransactionSql => {
-    const run = { failed: (error: unknown) => tx.noteError(error) }
-    const carrier: Carrier = {
-      carry(query) {
-        // A statement that nobody awaits shows in the transaction's outcome, as with postgres.js.
-        query.catch(() => {})
-        if (cancelledEarly.has(query)) return
-        try {
-          const { connection } = tx
-          runningOn.set(query, connection)
-          connection.run(query, codec, run)
-        } catch (error) {
-          query.reject(error)
-        }
-      },
+  const inScope = (scope: TransactionScope<PostgresConnection>, query: LibraryQuery): void => {
+    // A statement that nobody awaits shows in the transaction's outcome, as with postgres.js.
+    query.catch(() => {})
+    if (cancelledEarly.has(query)) return
+    try {
+      const { connection } = scope
+      runningOn.set(query, connection)
+      connection.run(query, codec, { failed: (error) => scope.noteError(error) })
+    } catch (error) {
+      query.reject(error)
     }
+  }
+
+  /** The `sql` of a transaction, or of a nested one. */
+  const scoped = (tx: Inside): TransactionSql => {
+    const carrier: Carrier = { carry: (query) => inScope(tx.scope, query) }
     const members = {
       savepoint: (a: unknown, b?: unknown) => {
         const [label, nested] = typeof a === 'string' ? [a, b] : [undefined, a]
-        return tx.savepoint((scope) => body(scope, asBody(nested)), label)
+        return tx.scope.savepoint((scope) => body({ ...tx, scope }, asBody(nested)), label)
       },
       prepare: notOffered('prepare', 'two-phase commit is not offered'),
     }
     return complete(Object.assign(speak(template, carrier), members), isTransactionSql)
   }
 
-  const body = async <T>(tx: TransactionScope<PostgresConnection>, run: Body<T>): Promise<T> => {
-    const result = await settle(run(scoped(tx)))
+  const body = async <T>(tx: Inside, run: Body<T>): Promise<T> => {
+    const result = await settle(run(scoped(tx), tx))
     // As with postgres.js, a statement that failed fails the transaction, even if its error was swallowed.
-    tx.assertSound()
+    tx.scope.assertSound()
     return result
   }
 
-  const transaction = <T>(settings: TransactionSettings, run: Body<T>): Promise<T> =>
-    pool.transaction((tx) => body(tx, run), settings)
+  const transaction = <T>(options: TransactionOptions, run: Body<T>, circumstances?: Circumstances<T>): Promise<T> =>
+    pool.transaction(
+      (scope, context) => body({ scope, context, joined: pool.scopes.current?.joined === true }, run),
+      options,
+      circumstances,
+    )
+
+  /** As postgres.js has it: for its own handle, unless the call chain is in a transaction that everything joins. */
+  const begin = async <T>(options: TransactionOptions, run: Body<T>): Promise<T> =>
+    transaction(options, run, { inside: pool.joinable ?? 'none', joined: false, lenient: true })
 
   const end = ({ timeout }: { timeout?: number | undefined } = {}): Promise<void> =>
     pool.close(timeout === undefined || timeout === null ? {} : { timeoutMs: timeout * 1_000 })
@@ -160,7 +186,7 @@ export function createClient(pool: PostgresPool): Client {
     pool,
     transaction,
     begin: async (a: unknown, b?: unknown) =>
-      typeof a === 'string' ? transaction(parseModes(a), asBody(b)) : transaction({}, asBody(a)),
+      typeof a === 'string' ? begin(parseModes(a), asBody(b)) : begin({}, asBody(a)),
     async reserve(): Promise<ReservedSql> {
       const lease = await pool.acquire()
       const reserved: Carrier = { carry: (query) => onLease(lease, query, {}) }

@@ -11,7 +11,7 @@ const minute = 60_000
 const one = { max: 1, overflow: 0, leakAfterMs: minute }
 
 /** Holds a lease that was taken in one way or another. */
-const ways: readonly (readonly [string, (pool: FakePool) => unknown])[] = [
+const ways: readonly (readonly [string, (pool: FakePool) => Promise<unknown>])[] = [
   ['acquire()', async (pool) => pool.acquire()],
   ['lease()', (pool) => pool.lease(() => new Promise(() => {}))],
   ['transaction()', (pool) => pool.transaction(() => new Promise(() => {}))],
@@ -22,7 +22,7 @@ describe('a lease held for longer than leakAfterMs', () => {
     const { pool, clock, driver } = fixture(one)
     // Once from a connection that has to be made, once from one that rests.
     for (const round of [1, 2]) {
-      holdOn(pool)
+      watch(holdOn(pool))
       const [event] = await eventsOf('moorings:leak:found', () => clock.advance(minute + 1_000))
       expect(event).toMatchObject({ ...pool.identity, id: round })
       expect(event?.heldMs).toBeGreaterThanOrEqual(minute)

@@ -1,7 +1,7 @@
 // The exclusive right to one connection, until released or lost. After that it rejects every use, for ever.
 
 import type { Connection, SessionState } from '../driver.js'
-import { ConnectionLostError, LeaseReleasedError } from '../errors.js'
+import { ConnectionLostError, LeaseReleasedError, type MooringsError } from '../errors.js'
 import type { Entry } from './roster.js'
 import type { Taking } from './stacks.js'
 
@@ -21,6 +21,8 @@ export class Lease<C extends Connection = Connection> {
    * application of one connection may rely on it. What anybody else leaves is undone.
    */
   brief = true
+  /** Called once, at the moment its connection is found gone. */
+  whenLost: ((reason: MooringsError) => void) | undefined
   readonly #entry: Entry<C>
   #home: Home<C> | undefined
 

@@ -14,7 +14,8 @@ import {
   SelfDeadlockError,
 } from '../errors.js'
 import { type CloseReason, hears, type PoolIdentity, publish } from '../events.js'
-import { heldHere } from '../holdings.js'
+import { Scopes } from '../scope.js'
+import type { TransactionScope } from '../transaction/transaction.js'
 import { Accounts } from './accounts.js'
 import { checkLimit, checkSignal } from './arguments.js'
 import { Checks } from './checks.js'
@@ -51,6 +52,7 @@ export class Lending<C extends Connection> implements Home<C> {
   readonly warmUp: WarmUp
   readonly leaks: LeakWatch<C>
   readonly drain: Drain
+  readonly scopes: Scopes<TransactionScope<C>>
   readonly #setup: PoolSetup<C>
   readonly #clock: Clock
   readonly #returns: Returns<C>
@@ -74,6 +76,7 @@ export class Lending<C extends Connection> implements Home<C> {
     this.leaks = new LeakWatch(identity, options.leakAfterMs)
     this.warmUp = new WarmUp(deadlines, () => this.supply.initial)
     this.roster = new Roster(identity, this.#clock)
+    this.scopes = new Scopes(this)
     this.drain = new Drain(deadlines, () => this.roster.leases().length)
     this.waiters = new Waiters(deadlines, (error, waitedMs) => this.#wentWithout(error, waitedMs))
     this.suspension = new Suspension(identity, deadlines, this.waiters)
@@ -171,7 +174,7 @@ export class Lending<C extends Connection> implements Home<C> {
       throw this.#refused(new QueueFullError(maxWaiters, this.counts()))
     }
     const limitMs = timeoutMs ?? acquireTimeoutMs
-    const holds = heldHere(this)
+    const holds = this.scopes.held
     const lease = this.waiters.join({ limitMs, timedOut: () => this.timedOut(limitMs), holds, signal, brief, taking })
     publish('moorings:acquire:queued', this.identity, () => ({ waiting: this.waiters.size }))
     this.supply.fill()
@@ -343,9 +346,12 @@ export class Lending<C extends Connection> implements Home<C> {
     if (reason === 'lost' || reason === 'invalid' || reason === 'destroyed') this.checks.suspect(now)
     const unmade = reason === 'lost' || reason === 'hook' || reason === 'invalid'
     if (unmade && error !== undefined) this.connector.lost(error, now - entry.arrivedAt)
-    if (entry.lease !== undefined) {
-      this.#ended(entry, now - entry.lease.takenAt)
+    const { lease } = entry
+    if (lease !== undefined) {
+      this.#ended(entry, now - lease.takenAt)
       this.drain.look()
+      const { lost } = entry.connection
+      if (lost !== undefined) lease.whenLost?.(lost)
     }
     // Whoever retires others sees to the supply when all are gone.
     if (error !== undefined) this.supply.fill()

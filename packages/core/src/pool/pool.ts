@@ -1,18 +1,23 @@
 // The public face of a pool: what can be asked of it. The borrow path itself is in lending.ts, beside the rooms it uses.
 
 import type { Deadlines } from '../deadlines.js'
-import type { Connection, Driver, TransactionSettings } from '../driver.js'
+import type { Connection, Driver } from '../driver.js'
 import { PoolClosedError } from '../errors.js'
 import { type PoolIdentity, publish } from '../events.js'
-import { holdFromHere, holding } from '../holdings.js'
 import { logEvents } from '../logger.js'
 import type { Resilience } from '../options.js'
-import { runTransaction, type Transaction } from '../transaction.js'
+import type { Ambient, Scopes } from '../scope.js'
+import { TransactionAccounts } from '../transaction/accounts.js'
+import { RetryBudget } from '../transaction/retry-budget.js'
+import { type Circumstances, type ScopeBody, transact } from '../transaction/transact.js'
+import type { TransactionScope } from '../transaction/transaction.js'
+import { resolveTransactionOptions, type TransactionOptions } from '../transaction/transaction-options.js'
 import { checkLimit } from './arguments.js'
 import { chores } from './chores.js'
 import { HealthWatch } from './health.js'
 import type { Lease } from './lease.js'
 import { Lending } from './lending.js'
+import { rootUsed, warnOfRootUse } from './root-use.js'
 import type {
   AcquireOptions,
   ConnectionSelector,
@@ -44,15 +49,26 @@ export class Pool<C extends Connection = Connection> {
   readonly driver: Driver<C>
   readonly resilience: Resilience
   readonly deadlines: Deadlines
+  /** What its transactions came to: {@link stats} has a copy. */
+  readonly transactions: TransactionAccounts = new TransactionAccounts()
+  /** What may be run again after lost connections, so that retries do not double an outage's load. */
+  readonly retryBudget: RetryBudget
+  readonly random: () => number
   readonly #lending: Lending<C>
   readonly #health: HealthWatch<C>
   readonly #upkeep: Upkeep
   #shutDown: Promise<void> | undefined
+  /** That the root database is used inside a transaction is said once. */
+  #warned = false
   #stopLogging: (() => void) | undefined
 
   constructor(setup: PoolSetup<C>) {
-    const { driver, resilience, deadlines, name = 'default' } = setup
+    const { driver, resilience, deadlines, name = 'default', random = Math.random } = setup
     this.name = name
+    this.random = random
+    const { max, overflow } = resilience.pool
+    // What one fail-over breaks at once may all be run again.
+    this.retryBudget = new RetryBudget(0.2, Math.max(20, 2 * (max + overflow)))
     this.identity = Object.freeze({ pool: name, poolId: ++pools })
     this.driver = driver
     this.resilience = resilience
@@ -108,15 +124,55 @@ export class Pool<C extends Connection = Connection> {
   async lease<T>(body: (lease: Lease<C>) => Promise<T> | T, options?: AcquireOptions): Promise<T> {
     const lease = await this.acquire(options)
     try {
-      return await holding(this.#lending, lease, () => body(lease))
+      return await this.scopes.run(lease, undefined, () => body(lease))
     } finally {
       lease.release()
     }
   }
 
-  /** BEGIN, the body, COMMIT; ROLLBACK if the body throws. See {@link Transaction}. */
-  transaction<T>(body: (transaction: Transaction<C>) => Promise<T> | T, settings?: TransactionSettings): Promise<T> {
-    return this.lease((lease) => runTransaction(this, lease, body, settings))
+  /**
+   * BEGIN, the body, COMMIT; ROLLBACK if the body throws, and what it threw is what the caller gets. Deadlocks, failures to
+   * serialize and lost connections are run again, the body with them; a COMMIT that was not answered is looked up. Inside
+   * of another transaction of this pool it is a savepoint of that.
+   *
+   * @throws RetriesExhaustedError when it failed as often as it may be run again
+   * @throws CommitOutcomeUnknownError when COMMIT was not answered, and nobody can tell what became of it
+   * @throws TransactionTimeoutError, TransactionCancelledError after `timeoutMs` or by `signal`
+   * @throws TransactionAbortedError when the body swallowed the error of a statement
+   * @throws PropagationError, InvalidOptionsError
+   * @throws whatever {@link acquire} throws
+   */
+  async transaction<T>(
+    body: ScopeBody<C, T>,
+    options?: TransactionOptions,
+    circumstances?: Circumstances<C, T>,
+  ): Promise<T> {
+    const resolved = resolveTransactionOptions(options, this.resilience.transaction)
+    return transact(this, body, resolved, circumstances)
+  }
+
+  /**
+   * The transaction that a statement on the root database is to be part of: what `withTransaction` has begun in this call
+   * chain. Inside the ORM's own `db.transaction()` there is none, unless `rootUse` says so; that it was asked there is told.
+   *
+   * @throws RootUseError with `rootUse: 'error'`
+   */
+  get joinable(): Ambient<TransactionScope<C>> | undefined {
+    const ambient = this.scopes.current
+    if (ambient === undefined || ambient.joined) return ambient
+    const { rootUse } = this.resilience.transaction
+    if (rootUse === 'join') return ambient
+    if (rootUse === 'error') throw rootUsed()
+    if (rootUse === 'warn') {
+      publish('moorings:root:used', this.identity, () => ({ attempt: ambient.context.attempt }))
+      this.#warned ||= warnOfRootUse(this.name)
+    }
+    return undefined
+  }
+
+  /** What call chains are inside of. */
+  get scopes(): Scopes<TransactionScope<C>> {
+    return this.#lending.scopes
   }
 
   /**
@@ -133,8 +189,8 @@ export class Pool<C extends Connection = Connection> {
    * From here on the current call chain counts as one that holds a lease, until that is released: if it waits for another
    * one that can never come, the pool can tell. For ORMs that begin a transaction and run its body elsewhere.
    */
-  holdFromHere(lease: () => Lease<C> | undefined): void {
-    holdFromHere(this.#lending, lease)
+  holdFromHere(lease: () => Lease<C> | undefined, ambient?: () => Ambient<TransactionScope<C>> | undefined): void {
+    this.scopes.enter(lease, ambient)
   }
 
   // --- the pool as a whole ---
@@ -239,7 +295,8 @@ export class Pool<C extends Connection = Connection> {
   }
 
   stats(): PoolStats {
-    return snapshot(this.#lending, this.name, this.deadlines.clock.now(), this.#health.status)
+    const { name, deadlines, transactions } = this
+    return snapshot(this.#lending, name, deadlines.clock.now(), this.#health.status, transactions.snapshot())
   }
 
   /**

@@ -17,7 +17,7 @@ describe('several transactions that each wait for one more connection', () => {
   it('cost one of them, and the others go on', async () => {
     const { pool, clock } = fixture({ ...one, max: 4 })
     const results = Array.from({ length: 4 }, (_, turn) =>
-      watch(pool.transaction(() => pool.transaction(() => `done ${turn}`))),
+      watch(pool.transaction(() => pool.transaction(() => `done ${turn}`, { propagation: 'requiresNew' }))),
     )
     await clock.advance(SOON_MS)
     expect(results.map(({ state }) => state)).toEqual(['rejected', 'resolved', 'resolved', 'resolved'])

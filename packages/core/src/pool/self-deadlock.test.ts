@@ -18,7 +18,10 @@ const SOON_MS = 2_500
 const secondInside: readonly (readonly [string, (pool: FakePool) => Promise<unknown>])[] = [
   ['pool.transaction()', (pool) => pool.transaction(() => pool.acquire())],
   ['pool.lease()', (pool) => pool.lease(() => pool.acquire())],
-  ['a transaction in a transaction', (pool) => pool.transaction(() => pool.transaction(() => 'never'))],
+  [
+    'a new transaction in a transaction',
+    (pool) => pool.transaction(() => pool.transaction(() => 'never', { propagation: 'requiresNew' })),
+  ],
   ['a savepoint', (pool) => pool.transaction((tx) => tx.savepoint(() => pool.lease(() => 'never')))],
   [
     'what the body awaits and starts',

@@ -5,6 +5,7 @@ import type { Connection, Driver, Endpoint } from '../driver.js'
 import type { MooringsError, PoolCounts } from '../errors.js'
 import type { CloseReason, HealthStatus } from '../events.js'
 import type { Resilience } from '../options.js'
+import type { TransactionStats } from '../transaction/accounts.js'
 import type { Percentiles } from './histogram.js'
 
 export interface AcquireOptions {
@@ -104,6 +105,9 @@ export interface PoolStats extends PoolCounts {
   readonly wait: Percentiles
   readonly use: Percentiles
   readonly connect: Percentiles
+
+  /** What its transactions came to. */
+  readonly transactions: TransactionStats
 
   readonly connections: readonly ConnectionStats[]
   /** By `host:port`. */

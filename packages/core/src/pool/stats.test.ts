@@ -197,6 +197,20 @@ const meanings: { readonly [Field in keyof PoolStats]: Meaning } = {
       expect(pool.stats().connect).toMatchObject({ count: 1, sumMs: 250, max: 250 })
     },
   ],
+  transactions: [
+    'what its transactions came to',
+    async () => {
+      const { pool } = fixture()
+      await pool.transaction(() => {})
+      await pool.transaction(() => Promise.reject(new Error('no'))).catch(() => {})
+      expect(pool.stats().transactions).toEqual({
+        ...{ committed: 1, rolledBack: 1, unknown: 0, exhausted: 0, overBudget: 0 },
+        retries: { conflict: 0, lost: 0, stale: 0 },
+        resolved: { committed: 0, rolledBack: 0, unknown: 0 },
+        rollbacks: { cancelled: 0, destroyed: 0 },
+      })
+    },
+  ],
   connections: [
     'each connection: where it leads, what it is doing since when, how old and how used it is',
     async () => {

@@ -3,6 +3,7 @@
 import type { Connection } from '../driver.js'
 import { endpointName } from '../endpoint-name.js'
 import type { HealthStatus } from '../events.js'
+import type { TransactionStats } from '../transaction/accounts.js'
 import type { Lending } from './lending.js'
 import type { Entry } from './roster.js'
 import type { ConnectionStats, EndpointStats, PoolStats } from './setup.js'
@@ -12,6 +13,7 @@ export function snapshot<C extends Connection>(
   name: string,
   now: number,
   health: HealthStatus | undefined,
+  transactions: TransactionStats,
 ): PoolStats {
   const { lifecycle, members, roster, supply, connector, accounts, leaks } = lending
   const counts = lending.counts()
@@ -46,6 +48,7 @@ export function snapshot<C extends Connection>(
     wait: accounts.wait.snapshot(),
     use: accounts.use.snapshot(),
     connect: accounts.connect.snapshot(),
+    transactions,
     connections: entries.map((entry) => ofConnection(entry, now)),
     endpoints: byEndpoint(entries),
     health,

@@ -8,6 +8,8 @@ import { type Fixture, fixture } from './fixture.js'
 
 export type CallerEvent = Extract<EventName, `moorings:${'lease' | 'acquire' | 'leak'}:${string}`>
 
+export type TransactionEvent = Extract<EventName, `moorings:${'transaction' | 'commit' | 'after' | 'root'}:${string}`>
+
 type Matcher = ReturnType<typeof expect.any>
 
 /** An event's own fields, or what they must match. */

@@ -1,6 +1,6 @@
 // A driver to nowhere: every connect succeeds at once, unless a test holds it and decides its outcome.
 
-import type { ConnectRequest, Driver, Endpoint, ErrorSite } from '../driver.js'
+import type { CommitOutcome, CommitTicket, ConnectRequest, Driver, Endpoint, ErrorSite } from '../driver.js'
 import { ConnectError, isMooringsError, type MooringsError, StatementError } from '../errors.js'
 import { type Answer, FakeConnection, type Operation } from './fake-connection.js'
 
@@ -32,6 +32,10 @@ export class FakeDriver implements Driver<FakeConnection> {
   connects: ConnectAnswer = 'ok'
   /** Where connections that arrive from now on lead to; the fake's usual place when undefined. */
   endpoint: Endpoint | undefined
+  /** What is answered when it is asked what became of a transaction, in turn: an error is thrown. Then `unknown`. */
+  readonly outcomes: (CommitOutcome | Error)[] = []
+  /** The transactions it was asked about. */
+  readonly asked: string[] = []
   readonly #answers = new Map<Operation, Answer>()
 
   /** Answers every call of an operation on connections made from now on. */
@@ -87,6 +91,13 @@ export class FakeDriver implements Driver<FakeConnection> {
     const message = error instanceof Error ? error.message : String(error)
     const options = { cause: error, code: codeOf(error) }
     return at === 'connect' ? new ConnectError(message, options) : new StatementError(message, options)
+  }
+
+  async outcomeOf({ transactionId }: CommitTicket): Promise<CommitOutcome> {
+    this.asked.push(transactionId)
+    const outcome = this.outcomes.shift() ?? 'unknown'
+    if (outcome instanceof Error) throw outcome
+    return outcome
   }
 
   #make(epoch: number): FakeConnection {

@@ -31,7 +31,12 @@ export function fixture(
   const clock = new FakeClock()
   const driver = new FakeDriver()
   const deadlines = new Deadlines(clock)
-  const resilience = resolveResilience({ health: { everyMs: 0 }, ...others, pool: { ...quiet, ...options } })
+  const resilience = resolveResilience({
+    health: { everyMs: 0 },
+    transaction: { retry: false },
+    ...others,
+    pool: { ...quiet, ...options },
+  })
   return { clock, driver, deadlines, pool: new Pool({ driver, resilience, name: 'test', deadlines, random }) }
 }
 

@@ -60,6 +60,8 @@ function reasonIn(
 ): RetryReason | undefined {
   if (error instanceof LockTimeoutError) return retryLockTimeouts ? 'conflict' : undefined
   if (error instanceof DeadlockError || error instanceof SerializationError) return 'conflict'
+  // Ended by the server for having been idle, or open, for too long: its body would take as long again.
+  if (error.code === '25P03' || error.code === '25P04') return undefined
   if (error instanceof ConnectionLostError) return error.retry === 'reconnect' ? 'lost' : undefined
   if (error instanceof ReadOnlyEndpointError) return accessMode === 'read only' ? undefined : 'lost'
   return error.retry === 'transaction' ? 'stale' : undefined

@@ -13,6 +13,7 @@ import { type PostgresJsDatabase, drizzle as stock } from 'drizzle-orm/postgres-
 import type { DrizzleConfig } from 'drizzle-orm/utils'
 import type { Sql } from 'postgres'
 import { withResilience } from '../resilience.js'
+import type { Resilient } from '../types.js'
 
 type NoSchema = Record<string, never>
 
@@ -24,9 +25,9 @@ export interface ResilientDrizzleConfig<TSchema extends Record<string, unknown> 
 }
 
 /** A stock database whose `$client` is the pool's facade; `db.$client.pool` is the pool. */
-export type ResilientDatabase<TSchema extends Record<string, unknown> = NoSchema> = PostgresJsDatabase<TSchema> & {
-  $client: Client
-}
+export type ResilientDatabase<TSchema extends Record<string, unknown> = NoSchema> = Resilient<
+  PostgresJsDatabase<TSchema>
+> & { $client: Client }
 
 type ClientInput = Sql | PostgresPool
 

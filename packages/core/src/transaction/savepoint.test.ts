@@ -1,12 +1,12 @@
 // Nested transactions: each is a savepoint of the one around it.
 
 import { describe, expect, it } from '@jest/globals'
-import { MooringsError, StatementError, TransactionAbortedError } from './errors.js'
-import { settled } from './testing/fake-clock.js'
-import type { FakeConnection } from './testing/fake-connection.js'
-import { counts, empty } from './testing/fixture.js'
-import { rested } from './testing/rested.js'
-import { watch } from './testing/watch.js'
+import { MooringsError, StatementError, TransactionAbortedError } from '../errors.js'
+import { settled } from '../testing/fake-clock.js'
+import type { FakeConnection } from '../testing/fake-connection.js'
+import { counts, empty } from '../testing/fixture.js'
+import { rested } from '../testing/rested.js'
+import { watch } from '../testing/watch.js'
 import type { TransactionScope } from './transaction.js'
 
 /** Three levels; the one at `depth`, if any, throws, and the one around it goes on. */
@@ -106,9 +106,9 @@ describe('a nested transaction', () => {
     connection.next('statement', new StatementError('duplicate key', { code: '23505' }))
     await pool.transaction(async (tx) => {
       const inner = watch(
-        tx.savepoint(async () => {
+        tx.savepoint(async ({ connection }) => {
           try {
-            await tx.connection.statement('insert')
+            await connection.statement('insert')
           } catch (error) {
             tx.noteError(error)
             throw error
@@ -144,8 +144,8 @@ describe('a nested transaction', () => {
     connection.next('statement', first)
     await pool.transaction(async (tx) => {
       const inner = watch(
-        tx.savepoint(async () => {
-          await tx.connection.statement('insert').catch((error: unknown) => tx.noteError(error))
+        tx.savepoint(async ({ connection }) => {
+          await connection.statement('insert').catch((error: unknown) => tx.noteError(error))
           return 'looks fine'
         }),
       )

@@ -1,11 +1,12 @@
 // A transaction from BEGIN to its end: who gets which error, and what is sent.
 
 import { describe, expect, it } from '@jest/globals'
-import { ConnectionLostError, StatementError, TransactionAbortedError, TransactionEndedError } from './errors.js'
-import { settled } from './testing/fake-clock.js'
-import { ask, counts, empty, takeOne } from './testing/fixture.js'
-import { rested } from './testing/rested.js'
-import { watch } from './testing/watch.js'
+import { ConnectionLostError, StatementError, TransactionAbortedError, TransactionEndedError } from '../errors.js'
+import { settled } from '../testing/fake-clock.js'
+import { ask, counts, empty, takeOne } from '../testing/fixture.js'
+import { machine } from '../testing/machine.js'
+import { rested } from '../testing/rested.js'
+import { watch } from '../testing/watch.js'
 import { Transaction } from './transaction.js'
 
 describe('a transaction', () => {
@@ -13,7 +14,7 @@ describe('a transaction', () => {
     const { pool, connection } = await rested()
     const result = await pool.transaction(async (tx) => {
       await tx.connection.statement('insert')
-      expect(tx.state).toBe('open')
+      expect(machine(tx).state).toBe('open')
       return 42
     })
     expect(result).toBe(42)
@@ -113,7 +114,7 @@ describe('a transaction that has ended', () => {
     let kept: Transaction<typeof connection> | undefined
     const done = watch(
       pool.transaction((tx) => {
-        kept = tx
+        kept = machine(tx)
         if (end === 'rolled-back') throw new Error('no')
       }),
     )
@@ -152,7 +153,7 @@ describe('a transaction that has ended', () => {
     const { pool, connection } = await rested()
     const failed = watch(
       pool.transaction(async (tx) => {
-        await tx.rollback()
+        await machine(tx).rollback()
       }),
     )
     await settled()

@@ -1,11 +1,16 @@
 // Who may still use what: nested scopes, siblings, and bodies that outlive their transaction.
 
 import { describe, expect, it } from '@jest/globals'
-import { ConnectionLostError, TransactionAbortedError, TransactionEndedError } from './errors.js'
-import { settled } from './testing/fake-clock.js'
-import type { FakeConnection } from './testing/fake-connection.js'
-import { rested } from './testing/rested.js'
-import { watch } from './testing/watch.js'
+import {
+  ConnectionLostError,
+  NestedTransactionOpenError,
+  TransactionAbortedError,
+  TransactionEndedError,
+} from '../errors.js'
+import { settled } from '../testing/fake-clock.js'
+import type { FakeConnection } from '../testing/fake-connection.js'
+import { rested } from '../testing/rested.js'
+import { watch } from '../testing/watch.js'
 import type { TransactionScope } from './transaction.js'
 
 describe('the scope of a nested transaction', () => {
@@ -69,29 +74,47 @@ describe('nested transactions at the same time', () => {
     expect(connection.transactionStatus).toBe('idle')
   })
 
-  it('undo nothing of each other without a word: the transaction fails as a whole', async () => {
+  it('run one after the other, so that one is undone without the other', async () => {
     const { pool, connection } = await rested()
-    let good = watch(Promise.resolve())
+    const bad = (scope: TransactionScope<FakeConnection>) =>
+      scope.connection.statement('bad').then(() => Promise.reject(new Error('the first fails')))
+    const outcomes = await pool.transaction((tx) =>
+      Promise.allSettled([tx.savepoint(bad), tx.savepoint((scope) => scope.connection.statement('kept'))]),
+    )
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+    expect(connection.sent).toEqual([
+      'begin',
+      ...['savepoint s0', 'bad', 'rollback to s0'],
+      ...['savepoint s1', 'kept', 'release s1'],
+      'commit',
+    ])
+  })
+
+  it('keep what is sent through the one around them out, with an error that says why', async () => {
+    const { pool, connection } = await rested()
+    await pool.transaction(async (tx) => {
+      const inner = tx.savepoint(() => settled())
+      expect(() => tx.connection).toThrow(NestedTransactionOpenError)
+      await inner
+      await tx.connection.statement('after it')
+    })
+    expect(connection.sent).toEqual(['begin', 'savepoint s0', 'release s0', 'after it', 'commit'])
+  })
+
+  it('do not wait for each other for ever', async () => {
+    const { pool, clock } = await rested()
+    let second = watch(Promise.resolve())
     const outcome = watch(
       pool.transaction(async (tx) => {
-        const bad = watch(
-          tx.savepoint(async () => {
-            await settled()
-            throw new Error('the first fails')
-          }),
-        )
-        good = watch(tx.savepoint((scope) => scope.connection.statement('kept')))
-        for (let turn = 0; turn < 5; turn++) await settled()
-        expect(bad.state).toBe('rejected')
+        await tx.savepoint(async () => {
+          second = watch(tx.savepoint(() => {}))
+          await clock.advance(30_000)
+        })
       }),
     )
-    await settled()
     for (let turn = 0; turn < 5; turn++) await settled()
-    expect(good.state).toBe('resolved')
-    expect(outcome.state).toBe('rejected')
-    expect(connection.sent).not.toContain('commit')
-    expect(connection.sent.some((text) => text.startsWith('rollback to'))).toBe(false)
-    expect(connection.sent.at(-1)).toBe('rollback')
+    expect(second.error).toBeInstanceOf(NestedTransactionOpenError)
+    expect(outcome.state).toBe('resolved')
   })
 
   it('one after the other are undone one by one', async () => {
@@ -105,41 +128,29 @@ describe('nested transactions at the same time', () => {
   })
 })
 
-describe('a savepoint that outlives its transaction', () => {
-  it('sends nothing when its body is done', async () => {
-    const { pool, connection } = await rested()
-    let go = () => {}
-    const gate = new Promise<void>((resolve) => {
-      go = resolve
-    })
-    let orphan = watch(Promise.resolve())
-    await pool.transaction(async (tx) => {
-      orphan = watch(tx.savepoint(() => gate))
-      await settled()
-    })
-    const sent = [...connection.sent]
-    go()
-    await settled()
-    expect(orphan.error).toBeInstanceOf(TransactionEndedError)
-    expect(connection.sent).toEqual(sent)
-  })
-
-  it('sends nothing when its body throws, whose error it reports', async () => {
+describe('a nested transaction that outlives the one around it', () => {
+  it.each(['done', 'failed'] as const)('takes that with it, and sends nothing when it is %s', async (how) => {
     const { pool, connection } = await rested()
     const thrown = new ConnectionLostError('something')
-    let fail = (_: Error) => {}
-    const gate = new Promise<void>((_, reject) => {
-      fail = reject
+    let end = () => {}
+    const gate = new Promise<void>((resolve, reject) => {
+      end = () => (how === 'done' ? resolve() : reject(thrown))
     })
     let orphan = watch(Promise.resolve())
-    await pool.transaction(async (tx) => {
-      orphan = watch(tx.savepoint(() => gate))
-      await settled()
-    })
+    const outcome = watch(
+      pool.transaction(async (tx) => {
+        orphan = watch(tx.savepoint(() => gate))
+        await settled()
+      }),
+    )
+    for (let turn = 0; turn < 5; turn++) await settled()
+    expect(outcome.error).toBeInstanceOf(NestedTransactionOpenError)
     const sent = [...connection.sent]
-    fail(thrown)
+    expect(sent).toEqual(['begin', 'savepoint s0', 'rollback'])
+    end()
     await settled()
-    expect(orphan.error).toBe(thrown)
+    if (how === 'failed') expect(orphan.error).toBe(thrown)
+    else expect(orphan.error).toBeInstanceOf(TransactionEndedError)
     expect(connection.sent).toEqual(sent)
   })
 })

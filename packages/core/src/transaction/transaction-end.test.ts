@@ -8,12 +8,13 @@ import {
   StatementError,
   StatementTimeoutError,
   TransactionAbortedError,
-} from './errors.js'
-import { eventsOf } from './testing/events.js'
-import { settled } from './testing/fake-clock.js'
-import { counts, empty, takeOne } from './testing/fixture.js'
-import { rested } from './testing/rested.js'
-import { watch } from './testing/watch.js'
+} from '../errors.js'
+import { eventsOf } from '../testing/events.js'
+import { settled } from '../testing/fake-clock.js'
+import { counts, empty, takeOne } from '../testing/fixture.js'
+import { machine } from '../testing/machine.js'
+import { rested } from '../testing/rested.js'
+import { watch } from '../testing/watch.js'
 import { Transaction } from './transaction.js'
 
 describe('when ROLLBACK fails too', () => {
@@ -153,7 +154,7 @@ describe('COMMIT', () => {
     let kept: Transaction<typeof connection> | undefined
     const failed = watch(
       pool.transaction((tx) => {
-        kept = tx
+        kept = machine(tx)
       }),
     )
     await settled()

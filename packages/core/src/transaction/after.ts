@@ -1,0 +1,49 @@
+// What is to be done once a transaction has ended: noted while it runs, kept or dropped with the savepoints it was noted
+// in, and done in order when the connection is back.
+
+export type AfterEnd = () => unknown
+
+interface Noted {
+  readonly on: 'commit' | 'rollback'
+  readonly run: AfterEnd
+  /** Its savepoint was rolled back. */
+  undone: boolean
+}
+
+export class After {
+  #noted: Noted[] = []
+
+  note(on: 'commit' | 'rollback', run: AfterEnd): void {
+    this.#noted.push({ on, run, undone: false })
+  }
+
+  /** How many were noted so far, for `undone`. */
+  get mark(): number {
+    return this.#noted.length
+  }
+
+  /** What was noted since belongs to work that was rolled back. */
+  undone(since: number): void {
+    for (const noted of this.#noted.slice(since)) noted.undone = true
+  }
+
+  /**
+   * One after the other. The transaction is over, whatever they do.
+   *
+   * @param how undefined if that is not known: then nothing is done
+   * @param failed told what one of them threw
+   */
+  async run(how: 'committed' | 'rolled-back' | undefined, failed: (error: unknown) => void): Promise<void> {
+    const all = this.#noted
+    this.#noted = []
+    if (how === undefined) return
+    for (const { on, run, undone } of all) {
+      if ((how === 'committed' && !undone ? 'commit' : 'rollback') !== on) continue
+      try {
+        await run()
+      } catch (error) {
+        failed(error)
+      }
+    }
+  }
+}

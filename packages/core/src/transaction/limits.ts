@@ -1,0 +1,88 @@
+// The time a transaction has, and the signal of its caller: over all of its attempts, and the pauses between them.
+
+import type { Deadline, Deadlines } from '../deadlines.js'
+import { type MooringsError, TransactionCancelledError, TransactionTimeoutError } from '../errors.js'
+
+export interface LimitOptions {
+  /** 0 = none. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+export class Limits {
+  readonly #deadlines: Deadlines
+  readonly #signal: AbortSignal | undefined
+  readonly #deadline: Deadline | undefined
+  readonly #until: number
+  #over: MooringsError | undefined
+  /** Called once, when it is over. */
+  whenOver: ((error: MooringsError) => void) | undefined
+
+  constructor(deadlines: Deadlines, { timeoutMs, signal }: LimitOptions) {
+    this.#deadlines = deadlines
+    this.#signal = signal
+    this.#until = timeoutMs > 0 ? deadlines.clock.now() + timeoutMs : Number.POSITIVE_INFINITY
+    if (timeoutMs > 0) {
+      this.#deadline = deadlines.add(timeoutMs, () =>
+        this.#end(new TransactionTimeoutError(`The transaction took longer than its limit of ${timeoutMs} ms`)),
+      )
+    }
+    if (signal?.aborted === true) this.#aborted()
+    else signal?.addEventListener('abort', this.#aborted, { once: true })
+  }
+
+  /** Why it is over, if it is. */
+  get over(): MooringsError | undefined {
+    return this.#over
+  }
+
+  get leftMs(): number {
+    return this.#until - this.#deadlines.clock.now()
+  }
+
+  /** The work, or why it is over if that comes first. */
+  hold<T>(work: () => Promise<T> | T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#over !== undefined) {
+        reject(this.#over)
+        return
+      }
+      this.whenOver = reject
+      // Async: what it throws before its first await is a rejection, too.
+      const run = async () => work()
+      run().then(resolve, reject)
+    })
+  }
+
+  /** Resolves after the pause, or earlier when it is over. */
+  async pause(delayMs: number): Promise<void> {
+    if (this.#over !== undefined) return
+    await new Promise<void>((resolve) => {
+      const deadline = this.#deadlines.add(delayMs, resolve)
+      this.whenOver = () => {
+        this.#deadlines.delete(deadline)
+        resolve()
+      }
+    })
+    this.whenOver = undefined
+  }
+
+  /** The transaction has ended; nothing is left behind. */
+  end(): void {
+    this.whenOver = undefined
+    if (this.#deadline !== undefined) this.#deadlines.delete(this.#deadline)
+    this.#signal?.removeEventListener('abort', this.#aborted)
+  }
+
+  readonly #aborted = (): void => {
+    this.#end(
+      new TransactionCancelledError('The transaction was cancelled by its signal', { cause: this.#signal?.reason }),
+    )
+  }
+
+  #end(error: MooringsError): void {
+    if (this.#over !== undefined) return
+    this.#over = error
+    this.whenOver?.(error)
+  }
+}

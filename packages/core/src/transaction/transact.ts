@@ -1,0 +1,111 @@
+// Where a transaction is asked for: what is around it decides whether it is a new one, a savepoint, a part of what is
+// there, or none.
+
+import type { Connection } from '../driver.js'
+import { InvalidOptionsError, PropagationError } from '../errors.js'
+import type { Pool } from '../pool/pool.js'
+import { outsideTransaction, type TransactionContext } from '../scope.js'
+import { runAttempts } from './attempts.js'
+import { Limits } from './limits.js'
+import type { TransactionScope } from './transaction.js'
+import type { Propagation, ResolvedTransaction } from './transaction-options.js'
+
+/** Its work, on the transaction it is to be part of. */
+export type ScopeBody<C extends Connection, T> = (
+  scope: TransactionScope<C>,
+  context: TransactionContext,
+) => Promise<T> | T
+
+/** A transaction, or a nested one, and what its body is told. */
+export interface Inside<C extends Connection = Connection> {
+  readonly scope: TransactionScope<C>
+  readonly context: TransactionContext
+  /** Whether queries on the root database in its call chain join it. Default true. */
+  readonly joined?: boolean
+}
+
+export interface Circumstances<C extends Connection, T> {
+  /** The transaction it is asked for in. Default: what the call chain is inside of. */
+  readonly inside?: Inside<C> | 'none' | undefined
+  /** Whether queries on the root database in the body's call chain join it. Default: as in the one around it, else true. */
+  readonly joined?: boolean
+  /** As the ORM does it: inside of another one its settings are passed over rather than refused. */
+  readonly lenient?: boolean
+  /** What is done where there is to be no transaction. Without it such a propagation is refused. */
+  readonly without?: (() => Promise<T> | T) | undefined
+}
+
+type Way = 'new' | 'savepoint' | 'join' | 'none'
+
+const ways: Readonly<Record<Propagation, { readonly inside: Way | 'refused'; readonly outside: Way | 'refused' }>> = {
+  nested: { inside: 'savepoint', outside: 'new' },
+  required: { inside: 'join', outside: 'new' },
+  requiresNew: { inside: 'new', outside: 'new' },
+  supports: { inside: 'join', outside: 'none' },
+  mandatory: { inside: 'join', outside: 'refused' },
+  never: { inside: 'refused', outside: 'none' },
+  notSupported: { inside: 'none', outside: 'none' },
+}
+
+export async function transact<C extends Connection, T>(
+  pool: Pool<C>,
+  body: ScopeBody<C, T>,
+  options: ResolvedTransaction,
+  { inside: given = pool.scopes.current, joined: wanted, lenient = false, without }: Circumstances<C, T> = {},
+): Promise<T> {
+  const { propagation, durable } = options
+  const inside = given === 'none' ? undefined : given
+  const joined = wanted ?? inside?.joined ?? true
+  if (durable && inside !== undefined) {
+    throw new PropagationError('A durable transaction was asked for inside another one, which could undo it')
+  }
+  const way = ways[propagation][inside === undefined ? 'outside' : 'inside']
+  if (way === 'refused') {
+    const why = inside === undefined ? 'there is none to be part of' : 'there is one already'
+    throw new PropagationError(`A transaction with propagation '${propagation}' was asked for, and ${why}`)
+  }
+  if (way === 'none') {
+    if (without === undefined) {
+      const allowed = 'a propagation that gives a transaction: required, requiresNew, nested or mandatory'
+      throw new InvalidOptionsError([{ path: 'options.propagation', given: `'${propagation}'`, allowed }])
+    }
+    return outsideTransaction(without)
+  }
+  if (way === 'new' || inside === undefined) return runAttempts(pool, body, options, joined)
+  const { scope, context } = inside
+  const settings = lenient ? [] : Object.entries(options.settings).filter(([, value]) => value !== undefined)
+  if (settings.length > 0) {
+    throw new PropagationError(
+      `The transaction's settings (${settings.map(([name]) => name).join(', ')}) belong to the outermost one: inside it they cannot be changed`,
+    )
+  }
+  if (way === 'savepoint')
+    return scope.savepoint((nested) => within(pool, { scope: nested, context, joined }, body, options))
+  try {
+    return await within(pool, { scope, context, joined }, body, options)
+  } catch (error) {
+    scope.spoil(error)
+    throw error
+  }
+}
+
+/**
+ * In the call chain of the body, what joins is what this transaction was asked to be, not what the one around it is. Its
+ * limits are its own as well: what they end is the part that it is.
+ */
+async function within<C extends Connection, T>(
+  pool: Pool<C>,
+  { scope, context, joined }: Required<Inside<C>>,
+  body: ScopeBody<C, T>,
+  options: ResolvedTransaction,
+): Promise<T> {
+  let open = true
+  const limits = new Limits(pool.deadlines, options)
+  try {
+    const ambient = { scope, context, joined, open: () => open }
+    return await limits.hold(() => pool.scopes.run(undefined, ambient, () => body(scope, context)))
+  } finally {
+    open = false
+    limits.end()
+  }
+}

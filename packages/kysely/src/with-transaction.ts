@@ -1,0 +1,69 @@
+// Transactions as a function: begun on Kysely's own `db.transaction()`, so that plugins, schemas and logging are its own,
+// while when they begin and end, and how often they are run, is core's.
+
+import {
+  type Circumstances,
+  type TransactionContext,
+  TransactionEndedError,
+  type TransactionOptions,
+} from '@moorings/core'
+import type { PostgresConnection } from '@moorings/postgres'
+import type { ControlledTransaction, Kysely, Transaction } from 'kysely'
+import type { LeasedConnection } from './connection.js'
+import { adoptable, leased } from './driver.js'
+
+/** What a transaction can be begun on, or inside of. */
+export type TransactionHost<DB> = Kysely<DB> | Transaction<DB> | ControlledTransaction<DB, string[]>
+
+/**
+ * Runs the body in a transaction: BEGIN, the body, COMMIT; ROLLBACK if it throws, and what it threw is what the caller gets.
+ *
+ * - A deadlock, a failure to serialize, a connection lost before COMMIT: the whole body is run again (`retry`).
+ * - A COMMIT without an answer is looked up on the server (`exactlyOnce`).
+ * - Queries on `db` itself join it, in everything the body awaits or calls, through any ORM on the same pool.
+ * - Inside of another one it is a savepoint, unless `propagation` says otherwise.
+ *
+ * @param body is given Kysely's own handle, and the attempt and its signal. It may be run several times.
+ * @throws whatever the body throws; RetriesExhaustedError, CommitOutcomeUnknownError, TransactionTimeoutError,
+ *   TransactionCancelledError, PropagationError, InvalidOptionsError, and what `pool.acquire` throws
+ * @example
+ * const order = await withTransaction(db, async (tx) => {
+ *   await tx.updateTable('stock').set(({ eb }) => ({ left: eb('left', '-', 1) })).where('id', '=', id).execute()
+ *   return tx.insertInto('orders').values({ item: id }).returningAll().executeTakeFirstOrThrow()
+ * }, { isolationLevel: 'serializable', timeoutMs: 5_000 })
+ */
+export async function withTransaction<DB, T>(
+  db: TransactionHost<DB>,
+  body: (tx: Transaction<DB>, context: TransactionContext) => Promise<T> | T,
+  options: TransactionOptions = {},
+): Promise<T> {
+  const handle = await handleOf(db)
+  const { pool, ambient } = handle
+  if (isTransaction(db) && ambient?.open() !== true) {
+    throw new TransactionEndedError('This transaction has ended: nothing can be nested in it')
+  }
+  const circumstances: Circumstances<PostgresConnection, T> =
+    ambient === undefined ? { joined: true } : { inside: ambient, joined: true }
+  return pool.transaction(
+    async (scope, context) => {
+      if (isTransaction(db)) return body(db, context)
+      adoptable.add(scope)
+      try {
+        return await db.transaction().execute(async (tx) => body(tx, context))
+      } finally {
+        adoptable.delete(scope)
+      }
+    },
+    options,
+    circumstances,
+  )
+}
+
+/** Nothing is taken from the pool for that. */
+function handleOf<DB>(db: TransactionHost<DB>): Promise<LeasedConnection> {
+  return db.getExecutor().provideConnection(async (connection) => leased(connection))
+}
+
+function isTransaction<DB>(db: TransactionHost<DB>): db is Transaction<DB> {
+  return db.isTransaction
+}
