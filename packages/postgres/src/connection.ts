@@ -17,12 +17,14 @@ import {
   type TransactionSettings,
   type TransactionStatus,
 } from '@moorings/core'
+import { Asides } from './aside.js'
 import { sendCancel } from './cancel.js'
 import { classify } from './classify.js'
 import { type Codec, plain } from './codec.js'
 import { streamRows } from './cursor.js'
 import type { RunOptions } from './job.js'
 import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
+import type { LibrarySocket } from './library-socket.js'
 import { describeEndpoint, type ParsedConnection } from './options.js'
 import { SessionMarks } from './session-state.js'
 import { holdProcess } from './socket.js'
@@ -31,10 +33,12 @@ import type { BackendKey } from './wire.js'
 import { beginStatement, quoted } from './words.js'
 
 /** Everything a connection is made of, once its socket is open. */
-export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | 'marks'> {
+export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | 'marks' | 'asides'> {
   readonly id: number
   readonly endpoint: Endpoint
   readonly socket: Duplex
+  /** The same, as `sql` has it. */
+  readonly librarySocket: LibrarySocket
   readonly sql: LibrarySql
   readonly parsed: ParsedConnection
   /** How values are mapped for whoever does not say. */
@@ -55,16 +59,19 @@ export class PostgresConnection implements Connection {
   constructor(parts: ConnectionParts) {
     this.id = parts.id
     this.#parts = parts
-    const { socket, reader, sql } = parts
+    const { socket, librarySocket, reader, sql } = parts
+    const asides = new Asides(socket, reader)
     // Any query of an instance carries the handler that sends it through that instance.
     const send = sql.unsafe('').handler
-    this.#statements = new StatementQueue(this, { ...parts, marks: this.#marks, library: sql.options, send })
+    this.#statements = new StatementQueue(this, { ...parts, asides, marks: this.#marks, library: sql.options, send })
     // Ours come before the library's: the connection is known to be lost before anything in flight on it rejects.
     socket.prependListener('data', (chunk: Buffer) => {
       reader.push(chunk)
       // The server's last words; the socket may stay open a while longer. At start-up they are the answer to the greeting.
       if (reader.fatal !== undefined && reader.readyCount > 0) this.#lose(undefined)
       this.#statements.noteReady()
+      if (asides.idle) librarySocket.deliver(chunk)
+      else for (const piece of asides.sift(chunk)) librarySocket.deliver(piece)
     })
     socket.prependListener('error', (error) => this.#lose(error))
     socket.prependListener('end', () => this.#lose(undefined))
@@ -96,7 +103,9 @@ export class PostgresConnection implements Connection {
   }
 
   get sessionState(): 'clean' | 'dirty' | 'spoilt' {
-    return this.#marks.state
+    const { state } = this.#marks
+    // A transaction of which nothing was sent: only `reset` or `keepState` forgets it.
+    return state === 'clean' && this.#statements.begun ? 'dirty' : state
   }
 
   declare(left: SessionState): void {
@@ -104,6 +113,7 @@ export class PostgresConnection implements Connection {
   }
 
   keepState(by: 'set-up' | 'statement'): void {
+    this.#statements.forgetBegin()
     this.#marks.keep(by === 'set-up')
   }
 
@@ -202,8 +212,15 @@ export class PostgresConnection implements Connection {
     return result.command
   }
 
+  /**
+   * Sends nothing: BEGIN travels with the next statement, whose caller hears what is wrong with it. Savepoints are
+   * statements, too; COMMIT and ROLLBACK of a transaction without any are not sent either.
+   */
   async begin(settings?: TransactionSettings): Promise<void> {
-    await this.#command(beginStatement(settings))
+    const text = beginStatement(settings)
+    const lost = this.#lost
+    if (lost !== undefined) throw new ConnectionLostError(lost.message, { code: lost.code, cause: lost })
+    this.#statements.begin(text)
   }
 
   get ticket(): undefined {
@@ -211,10 +228,12 @@ export class PostgresConnection implements Connection {
   }
 
   async commit(): Promise<'committed' | 'rolled-back'> {
+    if (this.#statements.forgetBegin()) return 'committed'
     return (await this.#command('commit', { site: 'commit' })) === 'ROLLBACK' ? 'rolled-back' : 'committed'
   }
 
   async rollback(): Promise<void> {
+    if (this.#statements.forgetBegin()) return
     await this.#command('rollback', unlimited)
   }
 
@@ -235,7 +254,8 @@ export class PostgresConnection implements Connection {
   }
 
   async reset(_signal: AbortSignal): Promise<void> {
-    const known = this.sessionState !== 'clean'
+    this.#statements.forgetBegin()
+    const known = this.#marks.state !== 'clean'
     await this.#statements.quiet()
     if (this.transactionStatus !== 'idle') await this.rollback()
     const { undo, undoesSetUp } = this.#marks

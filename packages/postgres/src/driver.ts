@@ -21,6 +21,7 @@ import { classify } from './classify.js'
 import { type Codec, noTransform, plain, TableCodec } from './codec.js'
 import { PostgresConnection } from './connection.js'
 import { librarySql } from './library.js'
+import { LibrarySocket } from './library-socket.js'
 import type { ParsedConnection, TargetSessionAttrs } from './options.js'
 import { openSocket } from './socket.js'
 import { warn } from './warn.js'
@@ -115,6 +116,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     notified: NotificationListener | undefined,
   ): Promise<PostgresConnection> {
     const { parsed } = this
+    const librarySocket = new LibrarySocket(socket)
     let used = false
     const sql = librarySql({
       ...parsed.library,
@@ -127,7 +129,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       socket: () => {
         if (used) throw new ConnectError('A connection of Moorings connects once')
         used = true
-        return socket
+        return librarySocket
       },
       // The pool owns TLS, time and types.
       ssl: false,
@@ -157,6 +159,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       id: ++this.#ids,
       endpoint,
       socket,
+      librarySocket,
       sql,
       parsed,
       reader: new BackendReader(),

@@ -1,7 +1,7 @@
 // One statement on its way through a connection, and what its values go through: the codec of whoever sent it.
 
 import type { Duplex } from 'node:stream'
-import type { Deadline, ErrorSite, ExecuteOptions } from '@moorings/core'
+import type { Deadline, ErrorSite, ExecuteOptions, TransactionStatus } from '@moorings/core'
 import type { ArrayTypes } from './array-types.js'
 import { type Codec, mapResult, rowMapper, type Shape } from './codec.js'
 import { isResult, type LibraryQuery } from './library.js'
@@ -14,6 +14,16 @@ export interface RunOptions extends ExecuteOptions {
   readonly failed?: (error: unknown) => void
   /** Called once, when the server is done with the statement, whatever became of it. */
   readonly done?: () => void
+}
+
+/** What a transaction begins with, on its way ahead of the first statement in it. */
+export interface Lead {
+  readonly text: string
+  /** The server has answered it. */
+  answered: boolean
+  /** It was not carried out. */
+  refused: { readonly error: unknown; readonly status: TransactionStatus } | undefined
+  whenAnswered: (() => void) | undefined
 }
 
 export interface Job {
@@ -40,7 +50,10 @@ export interface Job {
   suspended: boolean
   /** The data of a COPY. */
   stream: Duplex | undefined
-  readyBefore: number
+  /** How often the server will have said that it is ready when it is done with all that was sent for this. */
+  readyAt: number
+  /** BEGIN, which travels with it. */
+  lead: Lead | undefined
   deadline: Deadline | undefined
   aborted: (() => void) | undefined
 }
@@ -64,7 +77,8 @@ export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): 
     taken: undefined,
     suspended: false,
     stream: undefined,
-    readyBefore: 0,
+    readyAt: 0,
+    lead: undefined,
     deadline: undefined,
     aborted: undefined,
   }

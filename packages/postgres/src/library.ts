@@ -127,3 +127,8 @@ export function librarySql(options: object): LibrarySql {
   }
   return sql
 }
+
+/** What the library makes of an ErrorResponse. */
+export function serverError(fields: Readonly<Record<string, string>>): unknown {
+  return Reflect.construct(postgres.PostgresError, [fields])
+}

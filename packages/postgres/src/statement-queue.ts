@@ -1,10 +1,11 @@
 // What a connection does, one statement after the other: a codec, a deadline and a cancel always mean the statement they
 // were given for. postgres.js could send several at once, but then a parameter that cannot be written rejects the wrong
-// one, and a cancel hits whichever happens to be running.
+// one, and a cancel hits whichever happens to be running. Only BEGIN travels with the statement behind it, as an aside.
 
 import type { Duplex } from 'node:stream'
 import {
   addCallerFrames,
+  CommitOutcomeUnknownError,
   ConnectError,
   ConnectionLostError,
   type Deadlines,
@@ -15,9 +16,10 @@ import {
   StatementTimeoutError,
 } from '@moorings/core'
 import type { ArrayTypes } from './array-types.js'
+import type { AsideAnswer, Asides } from './aside.js'
 import type { Codec } from './codec.js'
-import { type Job, jobFor, keepParameters, mapChunks, mapValue, type RunOptions } from './job.js'
-import type { LibraryOptions, LibraryQuery } from './library.js'
+import { type Job, jobFor, keepParameters, type Lead, mapChunks, mapValue, type RunOptions } from './job.js'
+import { type LibraryOptions, type LibraryQuery, serverError } from './library.js'
 import { originOf } from './origins.js'
 import type { SessionMarks } from './session-state.js'
 import type { BackendReader } from './wire.js'
@@ -34,6 +36,7 @@ export interface QueueOwner {
 
 export interface QueueParts {
   readonly reader: BackendReader
+  readonly asides: Asides
   readonly marks: SessionMarks
   readonly arrays: ArrayTypes
   readonly deadlines: Deadlines
@@ -51,6 +54,8 @@ export class StatementQueue {
   readonly #whenQuiet: (() => void)[] = []
   #count = 0
   #current: Job | undefined
+  /** A transaction that has begun, for all but the server. */
+  #begun: Lead | undefined
   #codec: Codec | undefined
 
   constructor(owner: QueueOwner, parts: QueueParts) {
@@ -89,6 +94,8 @@ export class StatementQueue {
       job.aborted = () => this.#interrupt(job, cancelled(signal.reason))
       signal.addEventListener('abort', job.aborted, { once: true })
     }
+    job.lead = this.#begun
+    this.#begun = undefined
     if (this.#current === undefined) this.#start(job)
     else this.#waiting.push(job)
   }
@@ -99,25 +106,86 @@ export class StatementQueue {
     if (this.#owner.lost !== undefined) this.#tell(job, this.#explain(undefined, job))
     // Also when it was interrupted between its turn and now.
     if (job.told) {
+      this.#passOn(job)
       this.#next(job)
       return
     }
     job.started = true
-    job.readyBefore = this.#parts.reader.readyCount
+    job.readyAt = this.#parts.reader.readyCount + 1
     this.#use(job.codec)
     const { query } = job
     mapChunks(job, this.#parts.arrays, () => this.#owner.lost !== undefined)
     if (query.options.prepare !== false) keepParameters(query)
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
-    this.#parts.send(query)
+    const { lead } = job
+    if (lead === undefined) this.#parts.send(query)
+    else this.#sendBehind(lead, job)
     this.#parts.marks.sent(textOf(query))
+  }
+
+  // --- BEGIN ---
+
+  /** With the next statement; whatever was given before it is not part of the transaction. */
+  begin(text: string): void {
+    this.#begun = { text, answered: false, refused: undefined, whenAnswered: undefined }
+  }
+
+  /** Whether nothing was ever sent of the transaction. */
+  get begun(): boolean {
+    return this.#begun !== undefined
+  }
+
+  /** @returns whether there was one of which nothing was ever sent */
+  forgetBegin(): boolean {
+    const { begun } = this
+    this.#begun = undefined
+    return begun
+  }
+
+  /** It is never sent: the one behind it takes its BEGIN along. */
+  #passOn(job: Job, behind = 0): void {
+    if (job.lead === undefined) return
+    const next = this.#waiting[behind]
+    if (next === undefined) this.#begun ??= job.lead
+    else next.lead ??= job.lead
+    job.lead = undefined
+  }
+
+  #sendBehind(lead: Lead, job: Job): void {
+    const { asides, send } = this.#parts
+    this.#count++
+    job.readyAt++
+    asides.hold()
+    asides.ahead(lead.text, (answer) => this.#led(lead, answer))
+    send(job.query)
+    asides.release()
+  }
+
+  #led(lead: Lead, { error, status }: AsideAnswer): void {
+    lead.answered = true
+    if (error !== undefined) lead.refused = { error: serverError(error), status }
+    lead.whenAnswered?.()
+  }
+
+  /**
+   * BEGIN was refused, and not a statement of the transaction's settings: there is none, for whatever is sent now either.
+   *
+   * @param carriedOut whether the statement behind it was
+   */
+  #unbegun(job: Job, carriedOut: boolean): void {
+    const refused = job.lead?.refused
+    if (refused === undefined) return
+    const outside = refused.status === 'idle'
+    if (carriedOut) this.#tell(job, outside ? ranOutside(refused.error) : this.#explain(refused.error, job))
+    if (outside && this.#owner.lost === undefined) this.#owner.destroy(outOfStep())
   }
 
   #rejected(job: Job, error: unknown): void {
     job.settled = true
     const explained = this.#explain(error, job)
     this.#tell(job, explained)
+    this.#unbegun(job, false)
     const { lost } = this.#owner
     if (job.stream !== undefined) {
       job.stream.destroy(explained instanceof Error ? explained : undefined)
@@ -134,6 +202,7 @@ export class StatementQueue {
   #resolved(job: Job, value: unknown): void {
     if (isStream(value)) {
       job.stream = value
+      this.#unbegun(job, true)
       // A COPY. Whoever reads or writes it hears of a failure through the stream; nobody listening must not end the process.
       value.on('error', () => {})
       value.once('close', () => this.#copied(job, value))
@@ -141,6 +210,7 @@ export class StatementQueue {
       return
     }
     job.settled = true
+    this.#unbegun(job, true)
     try {
       if (!job.told) mapValue(job, value, this.#parts.arrays)
       if (job.options.alone === true && this.#parts.reader.transactionStatus !== 'idle') throw leftOpen()
@@ -183,7 +253,7 @@ export class StatementQueue {
   /** The next may start once the server has said that it is ready, and no cancel is on its way that could hit it. */
   #finish(job: Job): void {
     if (this.#current !== job || !job.settled) return
-    if (this.#owner.lost === undefined && (job.cancelling || this.#parts.reader.readyCount === job.readyBefore)) return
+    if (this.#owner.lost === undefined && (job.cancelling || this.#parts.reader.readyCount < job.readyAt)) return
     this.#next(job)
   }
 
@@ -238,6 +308,7 @@ export class StatementQueue {
     const queued = this.#waiting.indexOf(job)
     if (queued >= 0) {
       this.#waiting.splice(queued, 1)
+      this.#passOn(job, queued)
       this.#leave(job)
     }
     if (job !== this.#current || !job.started) return
@@ -251,10 +322,15 @@ export class StatementQueue {
     })
     if (job.deadline !== undefined) deadlines.delete(job.deadline)
     job.deadline = deadline
-    this.#owner.cancel(abort.signal).finally(() => {
-      job.cancelling = false
-      this.#finish(job)
-    })
+    const cancel = () =>
+      this.#owner.cancel(abort.signal).finally(() => {
+        job.cancelling = false
+        this.#finish(job)
+      })
+    const { lead } = job
+    // It must not hit BEGIN: what is behind it would run outside of any transaction.
+    if (lead === undefined || lead.answered) cancel()
+    else lead.whenAnswered = cancel
   }
 
   /** Ends whatever runs or waits: what it does is to be undone. */
@@ -284,8 +360,8 @@ export class StatementQueue {
   /** The connection is gone, and whatever the library has not settled by now it never will. */
   abandon(): void {
     const job = this.#current
-    if (job === undefined || job.settled) return
-    this.#tell(job, this.#explain(undefined, job))
+    if (job === undefined) return
+    if (!job.settled) this.#tell(job, this.#explain(undefined, job))
     job.settled = true
     // Those that wait behind it find the connection lost when their turn comes.
     this.#finish(job)
@@ -296,7 +372,8 @@ export class StatementQueue {
     if (job.thrown !== undefined) return job.thrown.error
     const lost = this.#owner.lost
     if (lost === undefined) {
-      const classified = this.#owner.classify(error, job.options.site ?? 'statement')
+      // What follows a refused BEGIN is refused for that.
+      const classified = this.#owner.classify(job.lead?.refused?.error ?? error, job.options.site ?? 'statement')
       const origin = originOf(job.query.strings)
       if (origin !== undefined) addCallerFrames(classified, origin)
       return classified
@@ -321,6 +398,13 @@ function isReadable(stream: Duplex): boolean {
 
 function outOfStep(): ConnectionLostError {
   return new ConnectionLostError('The connection was given up: its statement ended in a way that leaves it out of step')
+}
+
+function ranOutside(cause: unknown): CommitOutcomeUnknownError {
+  return new CommitOutcomeUnknownError(
+    'BEGIN was refused, and the statement sent behind it was carried out all the same, outside of a transaction',
+    { cause },
+  )
 }
 
 function behindCursor(): MooringsError {

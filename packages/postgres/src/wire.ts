@@ -104,6 +104,21 @@ export class BackendReader {
     this.#sets = 0
   }
 
+  /** One of the SETs was nobody's statement. */
+  forgetSet(): void {
+    this.#sets--
+  }
+
+  /** Bytes of the message under way that are still to come; negative when the stream cannot be followed. */
+  get remaining(): number {
+    return this.#remaining
+  }
+
+  /** What there is of a header that was cut. */
+  get partialHeader(): Buffer {
+    return this.#partialHeader.subarray(0, this.#partialLength)
+  }
+
   push(chunk: Buffer): void {
     let offset = 0
     if (this.#remaining !== 0) {
@@ -178,8 +193,7 @@ export class BackendReader {
     if (type === commandComplete) this.#noteTag(bytes, start, end)
     else if (type === readyForQuery && end - start >= 1) {
       this.#readyCount++
-      const status = bytes[start]
-      this.#transactionStatus = status === 84 ? 'open' : status === 69 ? 'failed' : 'idle' // T, E, I
+      this.#transactionStatus = statusOf(bytes[start])
     } else if (type === errorResponse) {
       this.#fatal = fatalIn(bytes, start, end) ?? this.#fatal
     } else if (type === backendKeyData && end - start >= 8) {
@@ -213,8 +227,13 @@ function bodyLengthAt(bytes: Buffer, offset: number): number {
   return bytes.readInt32BE(offset) - 4
 }
 
+/** A session's status as ReadyForQuery says it. */
+export function statusOf(byte: number | undefined): TransactionStatus {
+  return byte === 84 ? 'open' : byte === 69 ? 'failed' : 'idle' // T, E, I
+}
+
 /** The fields of an ErrorResponse: a byte that says which, a string, a zero; a zero after the last. */
-function fatalIn(bytes: Buffer, start: number, end: number): FatalError | undefined {
+function fieldsIn(bytes: Buffer, start: number, end: number): Map<string, string> {
   const fields = new Map<string, string>()
   let offset = start
   while (offset < end && bytes[offset] !== 0) {
@@ -223,9 +242,50 @@ function fatalIn(bytes: Buffer, start: number, end: number): FatalError | undefi
     fields.set(bytes.toString('latin1', offset, offset + 1), bytes.toString('utf8', offset + 1, stop))
     offset = stop + 1
   }
+  return fields
+}
+
+function fatalIn(bytes: Buffer, start: number, end: number): FatalError | undefined {
+  const fields = fieldsIn(bytes, start, end)
   const severity = fields.get('V') ?? fields.get('S')
   if (severity !== 'FATAL' && severity !== 'PANIC') return undefined
   return { severity, code: fields.get('C') ?? '', message: fields.get('M') ?? '' }
+}
+
+/** By the names that postgres.js gives them. */
+const fieldNames: readonly (readonly [string, string])[] = [
+  ['S', 'severity_local'],
+  ['V', 'severity'],
+  ['C', 'code'],
+  ['M', 'message'],
+  ['D', 'detail'],
+  ['H', 'hint'],
+  ['P', 'position'],
+  ['W', 'where'],
+  ['F', 'file'],
+  ['L', 'line'],
+  ['R', 'routine'],
+]
+
+/** What the body of an ErrorResponse says. */
+export function errorFields(body: Buffer): Record<string, string> {
+  const fields = fieldsIn(body, 0, body.length)
+  const named: Record<string, string> = {}
+  for (const [letter, name] of fieldNames) {
+    const field = fields.get(letter)
+    if (field !== undefined) named[name] = field
+  }
+  return named
+}
+
+/** Query: statements to be carried out at once, as one text. */
+export function simpleQuery(text: string): Buffer {
+  const length = Buffer.byteLength(text) + 1
+  const message = Buffer.alloc(header + length)
+  message.writeUInt8(81, 0) // Q
+  message.writeInt32BE(4 + length, 1)
+  message.write(text, header)
+  return message
 }
 
 /** Asks the server to stop what the named session is doing. Sent first, on a connection of its own. */
