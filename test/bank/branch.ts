@@ -12,6 +12,8 @@ export interface Outcome extends Told {
 }
 
 export interface BranchSettings extends BankSettings {
+  /** The fewer, the more transfers are in each other's way. */
+  readonly accounts: number
   /** How long the server waits for a lock before it looks for a deadlock. Undefined: the server's own, usually 1 s. */
   readonly deadlockTimeoutMs?: number | undefined
 }
@@ -40,7 +42,7 @@ export class Branch {
       // Six rows fit on one page, and a serializable transaction that reads all of it is in conflict with every other.
       // The accounts of a bank are not found that way.
       await set('enable_seqscan = off')
-      await openBooks(database.admin)
+      await openBooks(database.admin, settings.accounts)
       return new Branch(subject, database, settings)
     } catch (error) {
       await database.drop()

@@ -28,12 +28,12 @@ export interface Score {
 const warmUps = 4
 
 export async function compare(plan: Plan, onRound: (round: number) => void = () => {}): Promise<Score[]> {
-  const { subjects, transfers, rounds, seed, connections, signal } = plan
+  const { subjects, transfers, rounds, seed, accounts, connections, signal } = plan
   const branches: Branch[] = []
   try {
     for (const subject of subjects) branches.push(await Branch.open(subject, plan.server, plan))
     const numbered = (first: number, count: number) =>
-      Array.from({ length: count }, (_, index) => transferOf(first + index, seed))
+      Array.from({ length: count }, (_, index) => transferOf(first + index, seed, accounts))
     for (const branch of branches) await branch.carryOut(numbered(-warmUps * connections, warmUps * connections))
 
     const turns = branches.map((branch) => ({ branch, outcomes: [] as Outcome[], seconds: [] as number[] }))

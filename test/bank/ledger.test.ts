@@ -1,9 +1,10 @@
 import { expect, it } from '@jest/globals'
 import { type Account, audit, type Books, type Told } from './ledger.js'
-import { accountCount, changesOf, openingBalance, type Transfer, transferOf } from './transfers.js'
+import { changesOf, openingBalance, type Transfer, transferOf } from './transfers.js'
 
-const transfers = Array.from({ length: 50 }, (_, id) => transferOf(id, 7))
-const one = transferOf(3, 7)
+const accountCount = 6
+const transfers = Array.from({ length: 50 }, (_, id) => transferOf(id, 7, accountCount))
+const one = transferOf(3, 7, accountCount)
 const told: Told[] = transfers.map((transfer) => ({ transfer, error: undefined }))
 
 /** Books in which each of these was made once. */
@@ -39,7 +40,7 @@ it('finds an acknowledged transfer that is not there, or there twice', () => {
 })
 
 it('finds a transfer that nobody asked for, and one that is not what was asked for', () => {
-  expect(audit(booksOf([...transfers, transferOf(99, 7)]), told)).toEqual([
+  expect(audit(booksOf([...transfers, transferOf(99, 7, accountCount)]), told)).toEqual([
     'transfer 99 is there, and nobody was told of it',
   ])
   const changed = transfers.map((it) => (it.id === 3 ? { ...it, amount: it.amount + 1 } : it))
@@ -57,8 +58,8 @@ it('finds a lost update, and money made of nothing', () => {
 })
 
 it('draws transfers between two different accounts, in both orders, the same ones from the same seed', () => {
-  const many = Array.from({ length: 1_000 }, (_, id) => transferOf(id, 1))
-  expect(many).toEqual(Array.from({ length: 1_000 }, (_, id) => transferOf(id, 1)))
+  const many = Array.from({ length: 1_000 }, (_, id) => transferOf(id, 1, accountCount))
+  expect(many).toEqual(Array.from({ length: 1_000 }, (_, id) => transferOf(id, 1, accountCount)))
   expect(many.filter(({ debtor, creditor }) => debtor === creditor)).toEqual([])
   const pairs = new Set(many.map(({ debtor, creditor, debtorFirst }) => `${debtor} ${creditor} ${debtorFirst}`))
   expect(pairs.size).toBe(accountCount * (accountCount - 1) * 2)

@@ -1,7 +1,7 @@
 // The tables of the bank, and what must hold in them for everything its callers were told.
 
 import type { Admin } from '../support/admin.js'
-import { accountCount, openingBalance, type Transfer } from './transfers.js'
+import { openingBalance, type Transfer } from './transfers.js'
 
 /** Nothing in the journal is unique: a transfer that was made twice has to show. */
 const tables = [
@@ -9,9 +9,9 @@ const tables = [
   'create table journal (transfer int not null, debtor int not null, creditor int not null, amount int not null)',
 ]
 
-export async function openBooks(admin: Admin): Promise<void> {
+export async function openBooks(admin: Admin, accounts: number): Promise<void> {
   for (const table of tables) await admin.query(table)
-  await admin.query('insert into accounts select id, $1 from generate_series(1, $2) id', [openingBalance, accountCount])
+  await admin.query('insert into accounts select id, $1 from generate_series(1, $2) id', [openingBalance, accounts])
 }
 
 /** What a caller was told of a transfer. */
@@ -43,7 +43,7 @@ export async function readBooks(admin: Admin): Promise<Books> {
 export function audit({ accounts, journal }: Books, told: readonly Told[]): string[] {
   const findings: string[] = []
   const sum = accounts.reduce((total, { balance }) => total + balance, 0)
-  const invested = accountCount * openingBalance
+  const invested = accounts.length * openingBalance
   if (sum !== invested) findings.push(`the balances sum up to ${sum}, not ${invested}`)
 
   const expected = new Map(accounts.map(({ id }) => [id, openingBalance]))

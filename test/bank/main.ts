@@ -12,7 +12,7 @@ import { failures, table } from './report.js'
 import type { Loop } from './retry-loop.js'
 import { stockDrizzle, stockKysely } from './stock.js'
 import type { Subject } from './subject.js'
-import { accountCount, type Isolation } from './transfers.js'
+import type { Isolation } from './transfers.js'
 
 const workers = 24
 /** For transfers under way at the end, the server, and closing. */
@@ -26,6 +26,7 @@ interface Asked {
   readonly rounds: number
   readonly seconds: number
   readonly seed: number
+  readonly accounts: number
   /** Undefined: the server's own. */
   readonly deadlockTimeoutMs: number | undefined
   readonly levels: readonly Isolation[]
@@ -41,24 +42,24 @@ function contest(): readonly Subject[] {
   ]
 }
 
-/** One loop without limit for each way to wait: how many transfers took how many attempts tells what a limit would do. */
+/** Each way to wait without a limit: how many transfers took how many attempts tells what a limit would have done. */
 function sweep(): readonly Subject[] {
   const delays = [
-    { initialDelayMs: 0, maxDelayMs: 0, jitter: 'none' },
-    { initialDelayMs: 5, maxDelayMs: 5_000, jitter: 'full' },
-    { initialDelayMs: 10, maxDelayMs: 1_000, jitter: 'full' },
+    { initialDelayMs: 100, maxDelayMs: 5_000, jitter: 'full' },
+    { initialDelayMs: 100, maxDelayMs: 1_000, jitter: 'full' },
+    { initialDelayMs: 100, maxDelayMs: 5_000, jitter: 'equal' },
+    { initialDelayMs: 100, maxDelayMs: 1_000, jitter: 'equal' },
+    { initialDelayMs: 100, maxDelayMs: 5_000, jitter: 'decorrelated' },
+    { initialDelayMs: 100, maxDelayMs: 5_000, jitter: 'none' },
+    { initialDelayMs: 10, maxDelayMs: 5_000, jitter: 'full' },
     { initialDelayMs: 25, maxDelayMs: 5_000, jitter: 'full' },
     { initialDelayMs: 50, maxDelayMs: 5_000, jitter: 'full' },
-    { initialDelayMs: 100, maxDelayMs: 5_000, jitter: 'full' },
     { initialDelayMs: 200, maxDelayMs: 5_000, jitter: 'full' },
-    { initialDelayMs: 25, maxDelayMs: 5_000, jitter: 'equal' },
-    { initialDelayMs: 100, maxDelayMs: 5_000, jitter: 'equal' },
-    { initialDelayMs: 100, maxDelayMs: 5_000, jitter: 'none' },
   ] as const
   return delays.map((delay) =>
-    stockDrizzle(`${delay.initialDelayMs}–${delay.maxDelayMs} ms ${delay.jitter}`, {
+    oursDrizzle(`${delay.initialDelayMs}–${delay.maxDelayMs} ms ${delay.jitter}`, {
       ...delay,
-      maxRetries: Number.POSITIVE_INFINITY,
+      maxConflictRetries: 1_000,
     }),
   )
 }
@@ -69,7 +70,7 @@ async function main(asked: Asked): Promise<void> {
   const interrupt = () => over.abort()
   process.once('SIGINT', interrupt)
   const timeIsOver = setTimeout(interrupt, asked.seconds * 1_000)
-  const own = process.env.DATABASE_URL ? undefined : await startCluster()
+  const own = process.env.DATABASE_URL ? undefined : await startCluster({ settings: { max_connections: 400 } })
   const findings: string[] = []
   try {
     const server = own?.url ?? (await checkServer(process.env.DATABASE_URL ?? ''))
@@ -87,14 +88,14 @@ async function main(asked: Asked): Promise<void> {
 }
 
 async function play(isolation: Isolation, server: string, asked: Asked, signal: AbortSignal): Promise<string[]> {
-  const { transfers, rounds, seed, deadlockTimeoutMs } = asked
+  const { transfers, rounds, seed, accounts, deadlockTimeoutMs } = asked
   const subjects = asked.sweep ? sweep() : contest()
   const timeout = deadlockTimeoutMs === undefined ? "the server's own" : `${deadlockTimeoutMs} ms`
   console.log(
-    `\n${isolation}: ${transfers} transfers each, ${workers} workers, ${accountCount} accounts, deadlock_timeout ${timeout}, ${rounds} rounds, seed ${seed}`,
+    `\n${isolation}: ${transfers} transfers each, ${workers} workers, ${accounts} accounts, deadlock_timeout ${timeout}, ${rounds} rounds, seed ${seed}`,
   )
   const scores = await compare(
-    { server, isolation, subjects, transfers, rounds, seed, connections: workers, deadlockTimeoutMs, signal },
+    { server, isolation, subjects, transfers, rounds, seed, accounts, connections: workers, deadlockTimeoutMs, signal },
     (round) => console.error(`round ${round} of ${rounds}`),
   )
   console.log(table(scores))
@@ -120,21 +121,23 @@ function giveUp(reason: string): never {
   process.exit(1)
 }
 
-const usage = `npm run bank -- [--transfers N] [--rounds N] [--level L] [--deadlock-timeout MS] [--sweep] [--seconds N] [--seed N]
+const usage = `npm run bank -- [--transfers N] [--rounds N] [--level L] [--accounts N] [--deadlock-timeout MS] [--sweep] [--seconds N] [--seed N]
 --transfers: by each subject, in each isolation level; default 5000
 --rounds: in which the subjects take turns; default 5
 --level: "read committed" or "serializable"; default both
+--accounts: the fewer, the more conflicts; default 6
 --deadlock-timeout: how long the server waits before it looks for a deadlock; default 20; 0: the server's own, usually 1 s
 --sweep: instead of comparing drivers, compares delays between attempts
 --seconds: ends it after that; default 1200
 --seed: decides what each transfer is; default at random
-DATABASE_URL: a server to use, as a superuser, in databases made for the bank, instead of a temporary server`
+DATABASE_URL: a server to use, as a superuser and with 200 connections, in databases made for the bank, instead of a temporary server`
 
 function whatIsAsked(): Asked | undefined {
   const options = {
     transfers: { type: 'string', default: '5000' },
     rounds: { type: 'string', default: '5' },
     level: { type: 'string' },
+    accounts: { type: 'string', default: '6' },
     'deadlock-timeout': { type: 'string', default: '20' },
     sweep: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '1200' },
@@ -149,9 +152,10 @@ function whatIsAsked(): Asked | undefined {
       rounds: Number(values.rounds),
       seconds: Number(values.seconds),
       seed: Number(values.seed),
+      accounts: Number(values.accounts),
     }
     const fine = [...Object.values(asked), deadlockTimeoutMs].every((value) => Number.isInteger(value) && value >= 0)
-    if (!fine || asked.transfers < 1 || asked.rounds < 1 || levels.length === 0) return undefined
+    if (!fine || asked.transfers < 1 || asked.rounds < 1 || asked.accounts < 2 || levels.length === 0) return undefined
     if (asked.seconds < 1 || asked.seconds > 86_400) return undefined
     return { ...asked, levels, sweep: values.sweep, deadlockTimeoutMs: deadlockTimeoutMs || undefined }
   } catch {

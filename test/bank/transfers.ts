@@ -2,7 +2,6 @@
 
 import { seeded } from '../soak/random.js'
 
-export const accountCount = 6
 /** So much that no transfer is ever refused for want of money. */
 export const openingBalance = 1_000_000
 
@@ -17,10 +16,10 @@ export interface Transfer {
   readonly debtorFirst: boolean
 }
 
-export function transferOf(id: number, seed: number): Transfer {
+export function transferOf(id: number, seed: number, accounts: number): Transfer {
   const random = seeded(seed ^ Math.imul(id, 0x9e3779b1))
-  const debtor = 1 + Math.floor(random() * accountCount)
-  const creditor = 1 + ((debtor + Math.floor(random() * (accountCount - 1))) % accountCount)
+  const debtor = 1 + Math.floor(random() * accounts)
+  const creditor = 1 + ((debtor + Math.floor(random() * (accounts - 1))) % accounts)
   return { id, debtor, creditor, amount: 1 + Math.floor(random() * 100), debtorFirst: random() < 0.5 }
 }
 
