@@ -1,5 +1,7 @@
 // What the demo asks of a bank, whichever ORM keeps it.
 
+import type { PoolStats } from '@moorings/core'
+
 export interface Transfer {
   readonly id: string
   readonly debited: number
@@ -15,26 +17,20 @@ export interface Bank {
   open(accounts: number, balance: number): Promise<void>
   /** One transaction: debit, credit, and a row in the ledger. Resolves once COMMIT was acknowledged. */
   transfer(transfer: Transfer): Promise<void>
-  connections(): Connections
+  stats(): PoolStats
   /** Closes the pool. */
   close(): Promise<void>
 }
 
-export interface Connections {
-  readonly created: number
-  readonly lost: number
-}
-
 /**
- * The two changes of a transfer, the account with the lower number first: transfers that lock accounts in one order
- * cannot deadlock.
+ * The two changes of a transfer, as they come: a bank that means to avoid deadlocks would change the account with the lower
+ * number first. Here they are wanted.
  */
 export function changesOf({ debited, credited, amount }: Transfer): { account: number; change: number }[] {
-  const changes = [
+  return [
     { account: debited, change: -amount },
     { account: credited, change: amount },
   ]
-  return changes.sort((a, b) => a.account - b.account)
 }
 
 /** Fewer connections than tellers, so that some always wait for one. */

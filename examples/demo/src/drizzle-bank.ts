@@ -44,7 +44,7 @@ export function drizzleBank(url: string): Bank {
         await tx.insert(ledger).values(transfer)
       })
     },
-    connections: () => db.$client.pool.stats(),
+    stats: () => db.$client.pool.stats(),
     close: () => db.$client.end(),
   }
 }

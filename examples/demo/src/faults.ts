@@ -1,8 +1,11 @@
-// What production does to connections: backends are terminated, and the network resets what is open.
+// What production does to connections: backends are terminated, the network resets what is open, and cuts the wire just
+// when a COMMIT is on its way or its answer is.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Admin, killBackends } from '@moorings/test/support/admin.js'
+import { isCommit } from '@moorings/test/support/matchers.js'
 import type { FaultProxy } from '@moorings/test/support/proxy.js'
+import type { Cut, CutHow } from '@moorings/test/support/rules.js'
 
 export class Faults {
   readonly #admin: Admin
@@ -10,6 +13,8 @@ export class Faults {
   readonly #applicationName: string
   killed = 0
   resets = 0
+  /** Cut before the request arrived, and after it, when nobody can know. */
+  readonly #cuts: Cut[] = []
 
   constructor(admin: Admin, proxy: FaultProxy, applicationName: string) {
     this.#admin = admin
@@ -22,7 +27,14 @@ export class Faults {
     await Promise.all([
       repeat({ everyMs: 300, signal }, () => this.#kill()),
       repeat({ everyMs: 2_500, signal }, () => this.#reset()),
+      repeat({ everyMs: 400, signal }, async () => this.#cutCommit()),
     ])
+    for (const cut of this.#cuts) cut.remove()
+  }
+
+  /** COMMITs that were cut so far. */
+  get cut(): number {
+    return this.#cuts.reduce((sum, { fired }) => sum + fired, 0)
   }
 
   /** One backend of the banks, at random: idle or in the middle of a transaction. */
@@ -31,6 +43,15 @@ export class Faults {
                             where datname = current_database() and application_name = $1
                             order by random() limit 1)`
     this.killed += (await killBackends(this.#admin, victim, [this.#applicationName])).length
+  }
+
+  /** The next one. */
+  #cutCommit(): void {
+    const [when, how]: ['before' | 'after', CutHow] = [
+      Math.random() < 0.5 ? 'before' : 'after',
+      Math.random() < 0.5 ? 'reset' : 'fin',
+    ]
+    this.#cuts.push(this.#proxy.cutWhen({ direction: 'to-server', match: isCommit, when, how }))
   }
 
   async #reset(): Promise<void> {

@@ -1,6 +1,6 @@
 // The bank in Kysely.
 
-import { ResilientPostgresDialect } from '@moorings/kysely'
+import { ResilientPostgresDialect, withTransaction } from '@moorings/kysely'
 import { Kysely, sql } from 'kysely'
 import { type Bank, changesOf, resilience } from './bank.js'
 
@@ -35,7 +35,7 @@ export function kyselyBank(url: string): Bank {
       await db.insertInto('accounts').values(rows).execute()
     },
     async transfer(transfer) {
-      await db.transaction().execute(async (trx) => {
+      await withTransaction(db, async (trx) => {
         for (const { account, change } of changesOf(transfer)) {
           await trx
             .updateTable('accounts')
@@ -46,7 +46,7 @@ export function kyselyBank(url: string): Bank {
         await trx.insertInto('ledger').values(transfer).execute()
       })
     },
-    connections: () => dialect.pool.stats(),
+    stats: () => dialect.pool.stats(),
     close: () => db.destroy(),
   }
 }

@@ -1,4 +1,5 @@
-// npm run demo: a bank in Drizzle and one in Kysely, whose connections are killed and reset while money moves.
+// npm run demo: a bank in Drizzle and one in Kysely, whose transfers deadlock, and whose connections are killed, reset and
+// cut at COMMIT while money moves.
 // Ends with a table, and with a non-zero exit code if the books do not balance.
 
 import { setTimeout as pause } from 'node:timers/promises'
@@ -15,7 +16,7 @@ import { report } from './report.js'
 import { openServer, type Server } from './server.js'
 import { work } from './tellers.js'
 
-const opening = { accounts: 50, balance: 100_000 }
+const opening = { accounts: 12, balance: 1_000_000 }
 const tellers = 8
 const applicationName = 'moorings-demo'
 /** On top of the seconds asked for: starting the server, finishing what is under way, closing. */
@@ -58,7 +59,8 @@ async function run(server: Server, seconds: number): Promise<string[]> {
   const faults = new Faults(server.admin, server.proxy, applicationName)
   console.log(
     `${server.name}. For ${seconds} seconds ${tellers} tellers of each bank move money between ${opening.accounts} accounts,\n` +
-      'while backends are terminated and all connections are reset, again and again. Ctrl-C ends it early.\n',
+      'in any order, so that they lock each other out, while backends are terminated, connections are reset, and the wire is\n' +
+      'cut at COMMIT, again and again. Ctrl-C ends it early.\n',
   )
   try {
     for (const { bank } of branches) await bank.open(opening.accounts, opening.balance)
@@ -66,7 +68,7 @@ async function run(server: Server, seconds: number): Promise<string[]> {
     const results = []
     for (const { bank, books } of branches) {
       const found = audit(books, await readVault(server.admin, bank.schema), opening)
-      results.push({ name: bank.name, books, audit: found, connections: bank.connections() })
+      results.push({ name: bank.name, books, audit: found, stats: bank.stats() })
     }
     console.log(`\n${report(results)}`)
     return results.flatMap(({ name, audit }) => audit.findings.map((finding) => `${name}: ${finding}`))
@@ -83,7 +85,7 @@ async function underFire(branches: readonly Branch[], faults: Faults, seconds: n
   const progress = showProgress(() => {
     const elapsed = Math.round((performance.now() - startedAt) / 1_000)
     const counts = branches.map(({ bank, books }) => `${bank.name} ${books.outcomes.size.toLocaleString('en')}`)
-    return `${elapsed} s   transfers: ${counts.join(', ')}   backends killed: ${faults.killed}   resets: ${faults.resets}`
+    return `${elapsed} s   transfers: ${counts.join(', ')}   backends killed: ${faults.killed}   resets: ${faults.resets}   COMMITs cut: ${faults.cut}`
   })
   const shift = { accounts: opening.accounts, tellers, signal: over.signal }
   const shifts = branches.map(({ bank, books }) => work(bank, books, shift))

@@ -1,14 +1,14 @@
 // The table at the end.
 
+import type { PoolStats } from '@moorings/core'
 import type { Audit } from './audit.js'
-import type { Connections } from './bank.js'
 import type { Books } from './books.js'
 
 export interface Result {
   readonly name: string
   readonly books: Books
   readonly audit: Audit
-  readonly connections: Connections
+  readonly stats: PoolStats
 }
 
 export function report(results: readonly Result[]): string {
@@ -25,8 +25,12 @@ export function report(results: readonly Result[]): string {
   row('failed', ({ books }) => books.count('failed'))
   row('  their rows found', ({ audit }) => audit.found.failed)
   row('sum of the balances kept', ({ audit }) => (audit.sumKept ? 'yes' : 'NO'))
-  row('connections lost and replaced', ({ connections }) => connections.lost)
-  row('connections made', ({ connections }) => connections.created)
+  row('run again after a deadlock', ({ stats }) => stats.transactions.retries.conflict)
+  row('run again after a lost connection', ({ stats }) => stats.transactions.retries.lost)
+  row('COMMITs without an answer', ({ stats }) => sum(Object.values(stats.transactions.resolved)))
+  row('  found to be committed', ({ stats }) => stats.transactions.resolved.committed)
+  row('connections lost and replaced', ({ stats }) => stats.lost)
+  row('connections made', ({ stats }) => stats.created)
   row('slowest transfer', ({ books }) => `${Math.round(books.slowestMs)} ms`)
   rows.push(['', ...results.map(() => '')])
   row('errors the application saw', ({ books }) => sum(books.errors.values()))

@@ -34,6 +34,8 @@ export async function openServer(applicationName: string): Promise<Server> {
     closers.push(() => proxy.close())
     const admin = connectAdmin(database.url)
     closers.push(() => admin.end())
+    // Where the server lets us: to wait a second for each deadlock would make the demo a slow one.
+    await admin.query(`alter database "${database.name}" set deadlock_timeout = '50ms'`).catch(() => {})
     const [version] = await admin.query<{ server_version: string }>('show server_version')
     const url = new URL(proxy.through(database.url))
     url.searchParams.set('application_name', applicationName)
