@@ -193,7 +193,9 @@ export class LeasedConnection implements DatabaseConnection {
     if (this.#lease === undefined) return
     this.#pool.prolong(this.#lease)
     const { exactlyOnce } = this.#pool.resilience.transaction
-    this.#transaction = await Transaction.begin(this.#pool, this.#lease, { settings, exactlyOnce })
+    const transaction = await Transaction.begin(this.#pool, this.#lease, { settings, exactlyOnce })
+    this.#lease.whenLost = (reason) => transaction.giveUp(reason)
+    this.#transaction = transaction
   }
 
   savepoint(name: string): void {
