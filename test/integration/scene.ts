@@ -70,7 +70,9 @@ export function useScene(): Scene {
     get admin() {
       return database.admin
     },
-    open: (orm, resilience, url = scene.url) => scene.closing(orm.open(url, resilience)),
+    // A transaction that is run again would hide what most scenarios are about: the error. Those about retries say so.
+    open: (orm, resilience, url = scene.url) =>
+      scene.closing(orm.open(url, { transaction: { retry: false }, ...resilience })),
     closing(it) {
       opened.add(it)
       return it
