@@ -3,6 +3,7 @@
 
 import type { Duplex } from 'node:stream'
 import {
+  type CommitTicket,
   type Connection,
   ConnectionLostError,
   type Endpoint,
@@ -26,9 +27,11 @@ import type { RunOptions } from './job.js'
 import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
 import type { LibrarySocket } from './library-socket.js'
 import { describeEndpoint, type ParsedConnection } from './options.js'
+import { greeting, type Server, serverOf } from './server.js'
 import { SessionMarks } from './session-state.js'
 import { holdProcess } from './socket.js'
 import { isStream, type QueueParts, StatementQueue } from './statement-queue.js'
+import { Trace } from './trace.js'
 import type { BackendKey } from './wire.js'
 import { beginStatement, quoted } from './words.js'
 
@@ -53,6 +56,9 @@ export class PostgresConnection implements Connection {
   readonly #parts: ConnectionParts
   readonly #statements: StatementQueue
   readonly #marks = new SessionMarks()
+  #server: Server | undefined
+  /** Of the newest transaction. */
+  #trace: Trace | undefined
   #lost: MooringsError | undefined
   #onLost: ((reason: MooringsError, how: 'lost' | 'destroyed') => void) | undefined
 
@@ -72,6 +78,7 @@ export class PostgresConnection implements Connection {
       this.#statements.noteReady()
       if (asides.idle) librarySocket.deliver(chunk)
       else for (const piece of asides.sift(chunk)) librarySocket.deliver(piece)
+      this.#statements.noteDelivered()
     })
     socket.prependListener('error', (error) => this.#lose(error))
     socket.prependListener('end', () => this.#lose(undefined))
@@ -128,6 +135,29 @@ export class PostgresConnection implements Connection {
   /** The server's settings as it reported them: `server_version`, `in_hot_standby`, … */
   get parameters(): Readonly<Record<string, string>> {
     return this.#parts.sql.parameters
+  }
+
+  /** What the server has said of itself; undefined where it cannot be asked about transactions. */
+  get server(): Server | undefined {
+    return this.#server
+  }
+
+  /**
+   * The first statement: with it postgres.js connects.
+   *
+   * @returns false if it is not one to be asked this again
+   */
+  async greet(): Promise<boolean> {
+    try {
+      this.#server = serverOf(await this.execute({ text: greeting }, { site: 'connect', timeoutMs: 0, codec: plain }))
+      return true
+    } catch (error) {
+      // A session that has begun and was asked too much is ready again.
+      if (this.#lost !== undefined || this.#parts.reader.readyCount < 2) throw error
+      const { code } = this.classify(error, 'connect')
+      // No such function, no right to it, not offered.
+      return code === undefined || !/^(42|0A)/.test(code)
+    }
   }
 
   /** Process id of the backend, and the secret that lets one cancel what it does. */
@@ -216,23 +246,42 @@ export class PostgresConnection implements Connection {
    * Sends nothing: BEGIN travels with the next statement, whose caller hears what is wrong with it. Savepoints are
    * statements, too; COMMIT and ROLLBACK of a transaction without any are not sent either.
    */
-  async begin(settings?: TransactionSettings): Promise<void> {
+  async begin(settings?: TransactionSettings, traced = false): Promise<void> {
     const text = beginStatement(settings)
     const lost = this.#lost
     if (lost !== undefined) throw new ConnectionLostError(lost.message, { code: lost.code, cause: lost })
-    this.#statements.begin(text)
+    const server = traced ? this.#server : undefined
+    this.#trace = server === undefined ? undefined : new Trace(server, settings?.accessMode === 'read only')
+    this.#statements.begin(text, this.#trace)
   }
 
-  get ticket(): undefined {
-    return undefined
+  get ticket(): CommitTicket | 'nothing' | undefined {
+    return this.#trace?.ticket
   }
 
   async commit(): Promise<'committed' | 'rolled-back'> {
     if (this.#statements.forgetBegin()) return 'committed'
+    const trace = this.#trace
+    if (trace?.owes === true && this.transactionStatus === 'open') await this.#look(trace)
+    trace?.close()
     return (await this.#command('commit', { site: 'commit' })) === 'ROLLBACK' ? 'rolled-back' : 'committed'
   }
 
+  /** In a round trip of its own: nothing could be sent behind what is to be seen. */
+  async #look(trace: Trace): Promise<void> {
+    const text = trace.look()
+    trace.close()
+    try {
+      const { rows } = await this.execute({ text }, { codec: plain })
+      const [id] = Object.values(rows[0] ?? {})
+      trace.saw(id)
+    } catch {
+      trace.missed()
+    }
+  }
+
   async rollback(): Promise<void> {
+    this.#trace?.close()
     if (this.#statements.forgetBegin()) return
     await this.#command('rollback', unlimited)
   }

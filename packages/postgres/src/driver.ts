@@ -22,7 +22,7 @@ import { type Codec, noTransform, plain, TableCodec } from './codec.js'
 import { PostgresConnection } from './connection.js'
 import { librarySql } from './library.js'
 import { LibrarySocket } from './library-socket.js'
-import type { ParsedConnection, TargetSessionAttrs } from './options.js'
+import { describeEndpoint, type ParsedConnection, type TargetSessionAttrs } from './options.js'
 import { openSocket } from './socket.js'
 import { warn } from './warn.js'
 import { BackendReader } from './wire.js'
@@ -36,6 +36,8 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   readonly #connectTimeoutMs: number
   /** postgres.js's own mapping, with the application's `types`. */
   readonly #codec: Codec
+  /** Endpoints that do not understand the greeting. */
+  readonly #strangers = new Set<string>()
   #ids = 0
   #parameters: Readonly<Record<string, string>> = {}
 
@@ -184,13 +186,17 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     return connection
   }
 
-  /** The first statement: with it postgres.js connects. It also learns the array types, and checks the role. */
+  /** Learns the array types and who the server is, and checks its role. */
   async #greet(connection: PostgresConnection, target: TargetSessionAttrs | undefined): Promise<void> {
     const options = { site: 'connect', timeoutMs: 0 } as const
     if (this.arrays.stale) {
       const { rows } = await connection.execute({ text: arrayTypesQuery }, { ...options, codec: plain })
       this.arrays.learn(rows)
-    } else await connection.execute({ text: 'select 1' }, options)
+    }
+    const name = describeEndpoint(connection.endpoint)
+    // Each time would be an error in the server's log.
+    if (this.#strangers.has(name)) await connection.execute({ text: 'select 1' }, options)
+    else if (!(await connection.greet())) this.#strangers.add(name)
 
     if (target === undefined) return
     const { standby, readOnly } = await this.#role(connection)

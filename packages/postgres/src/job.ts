@@ -5,6 +5,7 @@ import type { Deadline, ErrorSite, ExecuteOptions, TransactionStatus } from '@mo
 import type { ArrayTypes } from './array-types.js'
 import { type Codec, mapResult, rowMapper, type Shape } from './codec.js'
 import { isResult, type LibraryQuery } from './library.js'
+import type { Trace } from './trace.js'
 
 export interface RunOptions extends ExecuteOptions {
   readonly site?: ErrorSite
@@ -19,6 +20,7 @@ export interface RunOptions extends ExecuteOptions {
 /** What a transaction begins with, on its way ahead of the first statement in it. */
 export interface Lead {
   readonly text: string
+  readonly trace: Trace | undefined
   /** The server has answered it. */
   answered: boolean
   /** It was not carried out. */
@@ -54,6 +56,8 @@ export interface Job {
   readyAt: number
   /** BEGIN, which travels with it. */
   lead: Lead | undefined
+  /** To be sent behind it as soon as that can be. */
+  look: string | undefined
   deadline: Deadline | undefined
   aborted: (() => void) | undefined
 }
@@ -79,6 +83,7 @@ export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): 
     stream: undefined,
     readyAt: 0,
     lead: undefined,
+    look: undefined,
     deadline: undefined,
     aborted: undefined,
   }

@@ -38,6 +38,8 @@ export interface LibraryQuery extends Promise<unknown> {
   /** `true`: rows of buffers; `'values'`: rows of arrays; otherwise rows of objects. */
   isRaw?: boolean | 'values'
   onlyDescribe?: boolean
+  /** Set while the statement waits for its description: its parameters follow then. */
+  describeFirst?: unknown
   cursorFn?: ((chunk: LibraryResult) => unknown) | undefined
   forEachFn?: ((row: LibraryRow, result: LibraryResult) => unknown) | undefined
   statement: { columns: LibraryColumn[] | null } | null

@@ -1,6 +1,7 @@
 // What a connection does, one statement after the other: a codec, a deadline and a cancel always mean the statement they
 // were given for. postgres.js could send several at once, but then a parameter that cannot be written rejects the wrong
-// one, and a cancel hits whichever happens to be running. Only BEGIN travels with the statement behind it, as an aside.
+// one, and a cancel hits whichever happens to be running. Only BEGIN goes ahead of a statement and a look at what the
+// transaction has written behind it, as asides.
 
 import type { Duplex } from 'node:stream'
 import {
@@ -22,6 +23,7 @@ import { type Job, jobFor, keepParameters, type Lead, mapChunks, mapValue, type 
 import { type LibraryOptions, type LibraryQuery, serverError } from './library.js'
 import { originOf } from './origins.js'
 import type { SessionMarks } from './session-state.js'
+import type { Trace } from './trace.js'
 import type { BackendReader } from './wire.js'
 
 /** What the queue needs of its connection. */
@@ -56,6 +58,8 @@ export class StatementQueue {
   #current: Job | undefined
   /** A transaction that has begun, for all but the server. */
   #begun: Lead | undefined
+  /** Of the transaction under way, if it is to be known what becomes of it. */
+  #trace: Trace | undefined
   #codec: Codec | undefined
 
   constructor(owner: QueueOwner, parts: QueueParts) {
@@ -118,17 +122,17 @@ export class StatementQueue {
     if (query.options.prepare !== false) keepParameters(query)
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
-    const { lead } = job
-    if (lead === undefined) this.#parts.send(query)
-    else this.#sendBehind(lead, job)
+    if (job.lead !== undefined) this.#sendLed(job, job.lead)
+    else if (this.#trace !== undefined) this.#sendTraced(job, this.#trace)
+    else this.#parts.send(query)
     this.#parts.marks.sent(textOf(query))
   }
 
   // --- BEGIN ---
 
   /** With the next statement; whatever was given before it is not part of the transaction. */
-  begin(text: string): void {
-    this.#begun = { text, answered: false, refused: undefined, whenAnswered: undefined }
+  begin(text: string, trace: Trace | undefined): void {
+    this.#begun = { text, trace, answered: false, refused: undefined, whenAnswered: undefined }
   }
 
   /** Whether nothing was ever sent of the transaction. */
@@ -152,13 +156,15 @@ export class StatementQueue {
     job.lead = undefined
   }
 
-  #sendBehind(lead: Lead, job: Job): void {
-    const { asides, send } = this.#parts
+  #sendLed(job: Job, lead: Lead): void {
+    const { asides } = this.#parts
     this.#count++
     job.readyAt++
     asides.hold()
     asides.ahead(lead.text, (answer) => this.#led(lead, answer))
-    send(job.query)
+    this.#trace = lead.trace
+    if (lead.trace === undefined) this.#parts.send(job.query)
+    else this.#sendLooked(job, lead.trace)
     asides.release()
   }
 
@@ -179,6 +185,50 @@ export class StatementQueue {
     const outside = refused.status === 'idle'
     if (carriedOut) this.#tell(job, outside ? ranOutside(refused.error) : this.#explain(refused.error, job))
     if (outside && this.#owner.lost === undefined) this.#owner.destroy(outOfStep())
+  }
+
+  // --- what a transaction has written ---
+
+  #sendTraced(job: Job, trace: Trace): void {
+    const { asides, reader, send } = this.#parts
+    if (reader.transactionStatus !== 'open') {
+      // In a failed one there is nothing to be seen.
+      if (reader.transactionStatus === 'idle') {
+        trace.left()
+        this.#trace = undefined
+      }
+      send(job.query)
+      return
+    }
+    asides.hold()
+    this.#sendLooked(job, trace)
+    asides.release()
+  }
+
+  #sendLooked(job: Job, trace: Trace): void {
+    const { query } = job
+    this.#parts.send(query)
+    // Its parameters could not be written: it was not sent.
+    if (job.settled) return
+    job.look = trace.sent(textOf(query), query.cursorFn === undefined && query.onlyDescribe !== true)
+    if (!query.describeFirst) this.#sendLook(job, trace)
+  }
+
+  #sendLook(job: Job, trace: Trace): void {
+    if (job.look === undefined) return
+    job.readyAt++
+    this.#parts.asides.behind(job.look, (answer) => trace.answered(answer))
+    job.look = undefined
+  }
+
+  /** To be called when the library has had what the server sent: it may have written the parameters. */
+  noteDelivered(): void {
+    const job = this.#current
+    if (job?.look === undefined || job.query.describeFirst || this.#trace === undefined) return
+    const { asides } = this.#parts
+    asides.hold()
+    this.#sendLook(job, this.#trace)
+    asides.release()
   }
 
   #rejected(job: Job, error: unknown): void {
@@ -260,6 +310,7 @@ export class StatementQueue {
   #next(done: Job): void {
     const next = this.#waiting.shift()
     this.#current = next
+    if (done.look !== undefined) this.#trace?.missed()
     const { reader, marks } = this.#parts
     if (reader.tags !== 0) {
       marks.answered(reader.tags, reader.sets, textOf(done.query))

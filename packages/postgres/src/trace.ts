@@ -1,0 +1,113 @@
+// What is known of a transaction's writing, so that its outcome can be asked for when COMMIT is not answered. The server
+// gives it an id with its first write; that is looked up right behind every statement that may have been that one.
+
+import type { CommitTicket } from '@moorings/core'
+import type { AsideAnswer } from './aside.js'
+import { evidentlyReads } from './reads.js'
+import type { Server, ServerIdentity } from './server.js'
+
+/** Names a transaction to its server. Of another driver's ticket nothing is known here. */
+export interface PostgresTicket extends CommitTicket, ServerIdentity {
+  readonly timeline: string
+}
+
+/** It is delivered with COMMIT, and gets its id then. */
+const notifies = /notify/i
+/** What a transaction that is read only for the server may do to others all the same, and how it ceases to be so. */
+const reaching = /notify|dblink|transaction/i
+/** While the data of a COPY is awaited nothing else may be sent. */
+const copies = /\bcopy\b/i
+
+export class Trace {
+  readonly #server: Server
+  readonly #readOnly: boolean
+  #open = true
+  #id: string | undefined
+  /** Something was sent that may have written, and nobody has looked since. */
+  #unseen = false
+  /** A look was decided on, and is not answered yet. */
+  #looking = false
+  #notifies = false
+  /** It cannot be said any more. */
+  #unsure = false
+
+  constructor(server: Server, readOnly: boolean) {
+    this.#server = server
+    this.#readOnly = readOnly
+  }
+
+  /**
+   * A statement was sent.
+   *
+   * @param free whether something can be sent right behind it
+   * @returns the look to be sent behind it, if there is to be one
+   */
+  sent(text: string, free: boolean): string | undefined {
+    if (!this.#open || this.#id !== undefined) return undefined
+    if (this.#readOnly) {
+      if (reaching.test(text)) this.#unsure = true
+      return undefined
+    }
+    if (!evidentlyReads(text)) {
+      this.#unseen = true
+      if (notifies.test(text)) this.#notifies = true
+    }
+    if (!this.#unseen || !free || copies.test(text)) return undefined
+    return this.look()
+  }
+
+  /** The look that is owed for what was sent. */
+  look(): string {
+    this.#looking = true
+    const { words, timeline } = this.#server
+    // A standby would refuse to assign one.
+    return this.#notifies && timeline !== undefined ? words.assignedId : words.id
+  }
+
+  /** Whether a look is owed, and none under way. */
+  get owes(): boolean {
+    return this.#open && this.#unseen && !this.#looking
+  }
+
+  answered({ error, value, status }: AsideAnswer): void {
+    this.#looking = false
+    // In a transaction that has failed: what was sent may still be undone, or looked for later.
+    if (error !== undefined) return
+    this.saw(value)
+    // Somebody's own COMMIT.
+    if (status === 'idle') this.left()
+  }
+
+  saw(id: unknown): void {
+    this.#looking = false
+    if (typeof id === 'string' && /^\d+$/.test(id)) this.#id = id
+    else if (this.#notifies) this.#unsure = true
+    this.#unseen = false
+  }
+
+  /** The look was not sent after all, or nobody knows what it saw. */
+  missed(): void {
+    this.#looking = false
+  }
+
+  /** It is being ended: nothing more is looked for. */
+  close(): void {
+    this.#open = false
+  }
+
+  /** It was ended by other means than ours. */
+  left(): void {
+    this.#open = false
+    this.#unsure = true
+  }
+
+  /** Undefined: not known. */
+  get ticket(): PostgresTicket | 'nothing' | undefined {
+    if (this.#unsure) return undefined
+    const { systemIdentifier, timeline } = this.#server
+    if (this.#id !== undefined) {
+      return timeline === undefined ? undefined : { transactionId: this.#id, systemIdentifier, timeline }
+    }
+    return this.#unseen ? undefined : 'nothing'
+  }
+}

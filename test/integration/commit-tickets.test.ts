@@ -1,0 +1,401 @@
+// T7, the driver's half: a transaction's id is known by the time of COMMIT, read in the same round trip as what it has
+// written; and whoever holds it can ask any connection to the same server what became of it.
+
+import { finished } from 'node:stream/promises'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import type { CommitTicket, Lease, TransactionSettings } from '@moorings/core'
+import {
+  type Codec,
+  createClient,
+  createPool,
+  noTransform,
+  type PostgresConnection,
+  type PostgresPool,
+} from '@moorings/postgres'
+import { isNamed } from '../support/matchers.js'
+import { until } from '../support/until.js'
+import { errorOf, useScene } from './scene.js'
+
+const scene = useScene()
+beforeAll(() =>
+  scene.admin.query(`
+    create function writes(given text) returns text language sql as $$ insert into marks values (given) returning mark $$;
+    create function "quoted name"() returns void language sql as $$ insert into marks values ('quoted') $$;
+    create procedure writing() language sql as $$ insert into marks values ('called') $$;
+    create table unique_marks (mark text unique)`),
+)
+
+const textCodec: Codec = { parser: () => undefined, serializers: () => ({}), transform: noTransform }
+const lookText = 'select pg_catalog.pg_current_xact_id_if_assigned()'
+const assigningText = 'select pg_catalog.pg_current_xact_id()'
+
+function openPool(url = scene.url, max = 1): PostgresPool {
+  return scene.closing(createPool({ url, fetch_types: false }, { resilience: { pool: { min: 0, max, overflow: 0 } } }))
+}
+
+async function lend(pool: PostgresPool = openPool()): Promise<Lease<PostgresConnection>> {
+  const lease = await pool.acquire()
+  scene.closing({ close: async () => lease.release() })
+  return lease
+}
+
+async function begun(settings?: TransactionSettings): Promise<PostgresConnection> {
+  const { connection } = await lend()
+  await connection.begin(settings, true)
+  return connection
+}
+
+async function seen(connection: PostgresConnection, what: string): Promise<string | null | undefined> {
+  const { rows } = await connection.execute<{ seen: string | null }>({ text: `select (${what})::text as seen` })
+  return rows[0]?.seen
+}
+
+/** What goes over the wire for this: the statements, and how often the client waited for the server. */
+async function said(run: () => Promise<unknown>): Promise<{ statements: readonly string[]; roundTrips: number }> {
+  const { length } = scene.proxy.statements
+  const { roundTrips } = scene.proxy.traffic
+  await run()
+  return { statements: scene.proxy.statements.slice(length), roundTrips: scene.proxy.traffic.roundTrips - roundTrips }
+}
+
+function ticketOf(connection: PostgresConnection): CommitTicket {
+  const { ticket } = connection
+  if (typeof ticket !== 'object') throw new Error(`expected a ticket, got ${ticket}`)
+  return ticket
+}
+
+/** Behind an INSERT, which has no rows. */
+const lookAnswered = { direction: 'to-client', match: isNamed('RowDescription'), when: 'before' } as const
+const insert = (mark: string) => ({ text: `insert into marks values ('${mark}')` })
+const isLook = (text: string) => text === lookText || text === assigningText
+
+describe('who the server is', () => {
+  it.each([
+    [false, 1],
+    [true, 2],
+  ])('T7: is asked by the greeting, with no round trip more than that takes (fetch_types %s)', async (types, count) => {
+    const pool = scene.closing(
+      createPool({ url: scene.url, fetch_types: types }, { resilience: { pool: { min: 0, max: 2, overflow: 0 } } }),
+    )
+    const first = await lend(pool)
+    expect(scene.proxy.statements).toHaveLength(count)
+    const second = await lend(pool)
+    expect(scene.proxy.statements).toHaveLength(count + 1)
+    for (const { connection } of [first, second]) {
+      await connection.begin({}, true)
+      expect(connection.ticket).toBe('nothing')
+    }
+  })
+
+  it('T7: is not known where it may not be asked, which keeps nobody from connecting, and is asked once', async () => {
+    const role = `asks_${process.pid}`
+    await scene.admin.query(`create role ${role} login password 'x'; grant insert on marks to ${role}`)
+    const url = new URL(scene.url)
+    url.username = role
+    url.password = 'x'
+    const revoked = 'execute on function pg_control_system()'
+    await scene.admin.query(`revoke ${revoked} from public`)
+    try {
+      const pool = openPool(url.href, 2)
+      const [first, second] = [await lend(pool), await lend(pool)]
+      expect(scene.proxy.statements).toEqual([expect.stringContaining('pg_control_system'), 'select 1'])
+      for (const { connection } of [first, second]) {
+        await connection.begin({}, true)
+        await connection.execute(insert('untraced'))
+        expect(connection.ticket).toBeUndefined()
+        await connection.commit()
+      }
+      expect(scene.proxy.statements.filter(isLook)).toEqual([])
+    } finally {
+      await scene.admin.query(`grant ${revoked} to public; drop owned by ${role}; drop role ${role}`)
+    }
+    expect(await scene.marks()).toEqual(['untraced', 'untraced'])
+  })
+
+  it.each([
+    ['by older words', ['pg_current_xact_id_if_assigned'], 'select pg_catalog.txid_current_if_assigned()'],
+    ['not at all', ['pg_current_xact_id_if_assigned', 'txid_current'], undefined],
+  ])('T7: is asked about transactions %s where a role that may be acted for may not', async (_, names, look) => {
+    const functions = `execute on function ${names.map((name) => `${name}()`).join(', ')}`
+    await scene.admin.query(`revoke ${functions} from public`)
+    try {
+      const connection = await begun()
+      await connection.execute(insert('a'))
+      const id = await seen(connection, 'pg_current_xact_id()')
+      expect(connection.ticket).toEqual(look && expect.objectContaining({ transactionId: id }))
+      expect(scene.proxy.statements.slice(2, -1)).toEqual([insert('a').text, ...(look === undefined ? [] : [look])])
+      await connection.commit()
+    } finally {
+      await scene.admin.query(`grant ${functions} to public`)
+    }
+  })
+})
+
+describe("a transaction's id", () => {
+  it('T7: BEGIN with settings, the first write and its id take one round trip', async () => {
+    const { connection } = await lend()
+    await connection.begin({ settings: { 'app.a': 'b' } }, true)
+    expect(connection.ticket).toBe('nothing')
+    const { statements, roundTrips } = await said(() => connection.execute(insert('one')))
+    expect(statements).toEqual([expect.stringMatching(/^begin; /), insert('one').text, lookText])
+    expect(roundTrips).toBe(1)
+    await until(() => connection.ticket !== undefined, { what: 'the look to be answered' })
+    expect(connection.ticket).toEqual({
+      transactionId: await seen(connection, 'pg_current_xact_id()'),
+      systemIdentifier: await seen(connection, '(select system_identifier from pg_control_system())'),
+      timeline: '00000001',
+    })
+    await connection.commit()
+    expect(await scene.marks()).toEqual(['one'])
+  })
+
+  it('T7: a transaction of three parameterless or prepared statements takes four round trips in all', async () => {
+    const { connection } = await lend()
+    const prepared = { text: 'insert into marks values ($1)', values: ['prepared'], prepare: true }
+    await connection.execute(prepared)
+    const { statements, roundTrips } = await said(async () => {
+      await connection.begin({ isolationLevel: 'repeatable read' }, true)
+      await connection.execute(prepared)
+      await connection.execute({ text: 'select count(*) from marks' })
+      await connection.execute({ text: `update marks set mark = 'b'` })
+      await connection.commit()
+    })
+    expect(roundTrips).toBe(4)
+    expect(statements.filter(isLook)).toHaveLength(1)
+    expect(connection.sessionState).toBe('clean')
+  })
+
+  it('T7: goes with the parameters of a statement that is described first', async () => {
+    const { connection } = await lend()
+    for (const mark of ['a', 'b'.repeat(5_000)]) {
+      await connection.begin({}, true)
+      const { roundTrips } = await said(() =>
+        connection.execute({ text: 'insert into marks values ($1) returning mark', values: [mark] }),
+      )
+      expect(roundTrips).toBe(2)
+      const id = await seen(connection, 'pg_current_xact_id_if_assigned()')
+      expect(ticketOf(connection).transactionId).toBe(id)
+      await connection.commit()
+    }
+  })
+
+  it('T7: the statement is answered whether or not the look is', async () => {
+    const connection = await begun()
+    scene.proxy.cutWhen({ ...lookAnswered, how: 'swallow' })
+    expect(await connection.execute(insert('lost'))).toMatchObject({ command: 'INSERT' })
+    expect(connection.ticket).toBeUndefined()
+    const next = errorOf(connection.execute({ text: 'select 1' }, { timeoutMs: 200 }))
+    expect(await next).toMatchObject({ name: 'StatementTimeoutError' })
+    await scene.killAll()
+  })
+
+  it('T7: a connection that is lost before the look was answered tells whoever waits behind it', async () => {
+    const connection = await begun()
+    scene.proxy.cutWhen({ ...lookAnswered, how: 'fin' })
+    await connection.execute(insert('lost'))
+    expect(await errorOf(connection.execute({ text: 'select 1' }))).toMatchObject({ name: 'ConnectionLostError' })
+    expect(connection.ticket).toBeUndefined()
+    expect(await scene.marks()).toEqual([])
+  })
+
+  it.each([
+    'select mark from marks where mark in (select lower(mark) from marks)',
+    'values (1)',
+    'table marks',
+    'show timezone',
+    'set local a.b = 1',
+  ])('T7: is not looked for behind a read: %s', async (text) => {
+    const connection = await begun()
+    await connection.savepoint('s')
+    await connection.execute({ text })
+    await connection.release('s')
+    expect(connection.ticket).toBe('nothing')
+    await connection.commit()
+    expect(connection.ticket).toBe('nothing')
+    expect(scene.proxy.statements.filter(isLook)).toEqual([])
+  })
+
+  it.each([
+    `insert into marks values ('a')`,
+    `with x as (insert into marks values ('a') returning mark) select * from x`,
+    `select writes('a')`,
+    'select "quoted name"()',
+    'call writing()',
+    `do $$ begin insert into marks values ('a'); end $$`,
+    `explain analyze insert into marks values ('a')`,
+    `select 1; insert into marks values ('a')`,
+    'select mark into more_marks from marks',
+    `notify a, 'b'`,
+    `select pg_notify('a', 'b')`,
+  ])('T7: is known by COMMIT: %s', async (text) => {
+    const connection = await begun()
+    await connection.execute({ text: 'select 1' })
+    await connection.execute({ text })
+    const id = await seen(connection, 'pg_current_xact_id_if_assigned()')
+    expect(ticketOf(connection).transactionId).toBe(id)
+    expect(scene.proxy.statements.filter(isLook)).toHaveLength(1)
+    await connection.rollback()
+    // Of the last one, too.
+    expect(ticketOf(connection).transactionId).toBe(id)
+  })
+
+  it.each([
+    `update marks set mark = 'b'`,
+    `select upper('a'), writes_nothing()`,
+    'with x as (select 1) select * from x',
+  ])('T7: is not given to what turns out to have written nothing: %s', async (text) => {
+    await scene.admin.query(`create or replace function writes_nothing() returns text language sql as $$ select 'a' $$`)
+    const connection = await begun()
+    await connection.execute({ text })
+    await connection.execute({ text: 'select 1' })
+    expect(connection.ticket).toBe('nothing')
+    expect(await connection.commit()).toBe('committed')
+  })
+
+  it('T7: is looked for until it is known, and not any more', async () => {
+    const connection = await begun()
+    for (const text of [`update marks set mark = 'b'`, insert('a').text, insert('b').text, insert('c').text]) {
+      await connection.execute({ text })
+    }
+    await connection.commit()
+    expect(scene.proxy.statements.filter(isLook)).toHaveLength(2)
+  })
+
+  it('T7: is that of the whole, also when only a nested one wrote', async () => {
+    const connection = await begun()
+    await connection.savepoint('s')
+    await connection.execute(insert('nested'))
+    await connection.release('s')
+    const id = await seen(connection, 'pg_current_xact_id()')
+    expect(ticketOf(connection).transactionId).toBe(id)
+    await connection.commit()
+  })
+
+  it.each([
+    ['a statement', { text: `insert into unique_marks values ('a'), ('a')` }, '23505'],
+    [
+      'a prepared statement',
+      { text: `insert into unique_marks values ($1), ($1)`, values: ['a'], prepare: true },
+      '23505',
+    ],
+    ['one that is described first', { text: `insert into unique_marks values ($1), ($1)`, values: ['a'] }, '23505'],
+    ['one that is not understood', { text: 'insert nowhere' }, '42601'],
+  ])('T7: the failure of %s is its own, and the look behind it nothing to anybody', async (_, statement, code) => {
+    const connection = await begun()
+    await connection.savepoint('s')
+    expect(await errorOf(connection.execute(statement))).toMatchObject({ code })
+    expect(connection.transactionStatus).toBe('failed')
+    // Whatever it wrote may yet be kept, for all that is known.
+    expect(connection.ticket).toBeUndefined()
+    await connection.rollbackTo('s')
+    await connection.execute({ text: 'select 1' })
+    const id = await seen(connection, 'pg_current_xact_id_if_assigned()')
+    expect(connection.ticket).toEqual(id === null ? 'nothing' : expect.objectContaining({ transactionId: id }))
+    expect(await connection.commit()).toBe('committed')
+    expect(connection.lost).toBeUndefined()
+  })
+
+  it('T7: a failure that is never undone is a roll-back', async () => {
+    const connection = await begun()
+    await errorOf(connection.execute({ text: 'insert nowhere' }))
+    expect(await connection.commit()).toBe('rolled-back')
+  })
+
+  it('T7: the look behind a parameter that cannot be written is not sent, and what follows is in step', async () => {
+    const connection = await begun()
+    const text = 'insert into marks values ($1)'
+    expect(await errorOf(connection.execute({ text, values: [undefined] }))).toMatchObject({ code: 'UNDEFINED_VALUE' })
+    await connection.execute({ text, values: ['a'], prepare: true })
+    expect(await errorOf(connection.execute({ text, values: [undefined], prepare: true }))).toMatchObject({
+      code: 'UNDEFINED_VALUE',
+    })
+    expect(await seen(connection, `'in step'`)).toBe('in step')
+    expect(ticketOf(connection).transactionId).toMatch(/^\d+$/)
+    await connection.commit()
+    expect(await scene.marks()).toEqual(['a'])
+  })
+
+  it('T7: what a cursor has written is looked for behind the next statement, or before COMMIT', async () => {
+    for (const next of [true, false]) {
+      const connection = await begun()
+      const text = 'select writes(n::text) from generate_series(1, 5) n'
+      for await (const rows of connection.stream({ text }, textCodec, 2)) expect(rows).not.toHaveLength(0)
+      expect(connection.ticket).toBeUndefined()
+      if (next) await connection.execute({ text: 'select 1' })
+      await connection.commit()
+      expect(ticketOf(connection).transactionId).toMatch(/^\d+$/)
+      const { statements } = scene.proxy
+      expect(statements.slice(-3)).toEqual(next ? ['select 1', lookText, 'commit'] : [text, lookText, 'commit'])
+    }
+  })
+
+  it('T7: what a COPY has written is looked for before COMMIT, and never during it', async () => {
+    const sql = createClient(openPool())
+    await sql.begin(async (tx) => {
+      const copy = await tx`copy marks from stdin`.writable()
+      copy.end('one\ntwo\n')
+      await finished(copy)
+    })
+    expect(await scene.marks()).toEqual(['one', 'two'])
+    expect(scene.proxy.statements.slice(1)).toEqual(['begin', 'copy marks from stdin', lookText, 'commit'])
+  })
+
+  it('T7: a statement that is cancelled takes its look along', async () => {
+    const connection = await begun()
+    const text = `insert into marks select 'slow' from pg_sleep(60)`
+    expect(await errorOf(connection.execute({ text }, { timeoutMs: 100 }))).toMatchObject({ code: '57014' })
+    await connection.rollback()
+    expect([connection.transactionStatus, connection.activity, connection.lost]).toEqual(['idle', 'idle', undefined])
+    expect(await seen(connection, `'in step'`)).toBe('in step')
+  })
+
+  it('T7: of a read-only transaction is none, and none is looked for', async () => {
+    const connection = await begun({ accessMode: 'read only' })
+    await connection.execute({ text: `select upper('a'), pg_backend_pid()` })
+    await connection.execute({ text: 'with x as (select 1) select * from x' })
+    expect(connection.ticket).toBe('nothing')
+    expect(scene.proxy.statements.filter(isLook)).toEqual([])
+    await connection.execute({ text: 'notify a' })
+    expect(connection.ticket).toBeUndefined()
+    await connection.commit()
+  })
+
+  it('T7: is not known of a transaction that is not traced', async () => {
+    const { connection } = await lend()
+    await connection.begin({})
+    await connection.execute(insert('a'))
+    expect(connection.ticket).toBeUndefined()
+    await connection.commit()
+    await connection.begin({}, true)
+    expect(connection.ticket).toBe('nothing')
+    await connection.rollback()
+    await connection.begin({}, false)
+    expect(connection.ticket).toBeUndefined()
+    await connection.rollback()
+    expect(scene.proxy.statements.filter(isLook)).toEqual([])
+  })
+
+  it('T7: is not known of one that somebody ended by a COMMIT of their own, and what follows is nobody’s', async () => {
+    const connection = await begun()
+    await connection.execute(insert('a'))
+    await connection.execute({ text: 'commit' })
+    await connection.execute(insert('b'))
+    await connection.execute(insert('c'))
+    expect(connection.ticket).toBeUndefined()
+    expect(scene.proxy.statements.filter(isLook)).toHaveLength(1)
+  })
+
+  it('T7: whoever borrows the connection next is not looked after', async () => {
+    const pool = openPool()
+    const lease = await lend(pool)
+    const { id } = lease.connection
+    await lease.connection.begin({}, true)
+    await lease.connection.execute({ text: 'select 1' })
+    lease.release()
+    const { connection } = await lend(pool)
+    expect(connection.id).toBe(id)
+    await connection.execute(insert('a'))
+    expect(connection.transactionStatus).toBe('idle')
+    expect(scene.proxy.statements.filter(isLook)).toEqual([])
+  })
+})
