@@ -101,8 +101,8 @@ export class Retries<C extends Connection> {
       publish('moorings:after:failed', identity, () => ({ error, after: 'retry' }))
     }
     try {
-      const told = onRetry?.(notice)
-      if (told instanceof Promise) told.catch(failed)
+      // Whatever kind of promise it may be.
+      void Promise.resolve(onRetry?.(notice)).catch(failed)
     } catch (cause) {
       failed(cause)
     }
