@@ -101,7 +101,9 @@ async function carryOut<C extends Connection, T>(
     const failure = await transaction.rollback(limits.over)
     if (failure !== undefined) attachRollbackError(telling, failure)
     // Where the connection went, or an earlier statement failed, what the body made of it matters less.
-    return { failed: { error: telling, causes: [telling, lost, transaction.firstError] } }
+    // And one that still runs is not run beside itself, whatever failed in it before.
+    const causes = lease.lost && lost === undefined ? [error] : [telling, lost, transaction.firstError]
+    return { failed: { error: telling, causes } }
   }
   // COMMIT cannot be taken back: whether it happened is found out.
   limits.whenOver = (error) => {
