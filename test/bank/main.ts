@@ -74,7 +74,9 @@ async function main(asked: Asked): Promise<void> {
   const findings: string[] = []
   try {
     const server = own?.url ?? (await checkServer(process.env.DATABASE_URL ?? ''))
-    for (const isolation of asked.levels) findings.push(...(await play(isolation, server, asked, over.signal)))
+    for (const isolation of asked.levels) {
+      if (!over.signal.aborted) findings.push(...(await play(isolation, server, asked, over.signal)))
+    }
     if (over.signal.aborted) findings.push('it was ended early')
   } finally {
     await own?.stop()
