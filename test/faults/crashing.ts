@@ -25,6 +25,11 @@ export class CrashingServer {
     return this.#count
   }
 
+  /** From the moment that it is asked to crash until it has been back for a while. */
+  get underWay(): boolean {
+    return this.#underWay !== undefined
+  }
+
   /** After that time. Resolves when it is down; undefined if it is so already, has just come back, or crashed enough. */
   crash(signal: StopSignal, afterMs: number): Promise<void> | undefined {
     if (this.#underWay !== undefined || this.#left === 0) return undefined

@@ -14,8 +14,8 @@ export interface Place {
   readonly url: string
   readonly admin: Admin
   readonly proxy: FaultProxy
-  /** How often its server has crashed so far, and when it is back. Without it never. */
-  readonly crashes?: { readonly count: number; over(): Promise<void> } | undefined
+  /** How often its server has crashed so far, whether it does now, and when it is back. Without it never. */
+  readonly crashes?: { readonly count: number; readonly underWay: boolean; over(): Promise<void> } | undefined
 }
 
 export interface RunOptions {
@@ -95,10 +95,11 @@ async function underWay({ crashes }: Place, bank: Bank, options: RunOptions): Pr
   const work = async () => {
     while (next <= transfers && hangs < mostHangs && signal?.aborted !== true) {
       const transfer = inventTransfer(next++, { seed, accounts })
+      const crashing = crashes?.underWay === true
       const crashesBefore = crashes?.count
       const { told, error } = await ask(bank, subject, transfer, hangMs)
       if (told === 'hung') hangs += 1
-      const unknowable = crashes?.count !== crashesBefore
+      const unknowable = crashing || crashes?.count !== crashesBefore
       history.push({ transfer, told, unknowable, error })
     }
   }

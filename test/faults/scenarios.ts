@@ -10,7 +10,7 @@ export type Scenario = Pick<
 > & { readonly name: string }
 
 /** Far beyond all limits that a transfer has by itself. */
-const oursMs = 120_000
+const oursMs = 60_000
 
 /** Connections end, with all that was on its way. Often, as it costs little time; also those that ask what has become. */
 export const cut: Scenario = {
@@ -29,12 +29,15 @@ export const blackHole: Scenario = {
   hangMs: oursMs,
 }
 
-/** All want the same few rows, which a transaction in a black hole has locked, and there are not enough connections. */
+/**
+ * All want the same two rows, which a transaction in a black hole has locked. Whoever gets one of the few connections waits
+ * for it, and whoever is to find out what became of it needs one.
+ */
 export const crowd: Scenario = {
-  name: 'crowd in a black hole',
+  name: 'crowd before a black hole',
   faults: cuts('swallow'),
-  share: 0.02,
-  ...{ workers: 16, connections: 4, accounts: 2 },
+  share: 0.05,
+  ...{ workers: 32, connections: 2, accounts: 2 },
   hangMs: oursMs,
 }
 
