@@ -1,0 +1,171 @@
+// Moments in which a transaction’s time is up, or its caller gives up, that are easily overlooked.
+
+import { getEventListeners } from 'node:events'
+import { describe, expect, it } from '@jest/globals'
+import { TransactionCancelledError, TransactionTimeoutError } from '../errors.js'
+import { deadlock } from '../testing/failures.js'
+import { expectNothingHeld, retryingAndRested, Script, turns, untilRest } from '../testing/retrying.js'
+import { watch } from '../testing/watch.js'
+
+describe('a signal that has fired before', () => {
+  it('lets nothing begin', async () => {
+    const setup = await retryingAndRested()
+    const reason = new Error('the user went away')
+    const script = new Script()
+    const signal = AbortSignal.abort(reason)
+    const result = watch(setup.pool.transaction(script.body, { signal }))
+    await turns()
+    expect(result.error).toBeInstanceOf(TransactionCancelledError)
+    expect(result.error).toMatchObject({ cause: reason })
+    expect(script.runs).toEqual([])
+    expect(setup.driver.connection(1).sent).toEqual([])
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+})
+
+describe('a signal that fires in the pause between two attempts', () => {
+  it('is heard at once, and there is no other attempt', async () => {
+    const setup = await retryingAndRested({ retry: { initialDelayMs: 5_000 } })
+    const abort = new AbortController()
+    const script = new Script(deadlock())
+    const result = watch(setup.pool.transaction(script.body, { signal: abort.signal }))
+    await setup.clock.advance(100)
+    expect(result.state).toBe('pending')
+    abort.abort()
+    await turns()
+    expect(result.error).toBeInstanceOf(TransactionCancelledError)
+    expectNothingHeld(setup)
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([])
+    await setup.clock.advance(60_000)
+    expect(script.runs).toHaveLength(1)
+  })
+})
+
+describe('a signal that fires', () => {
+  it('right after the body ended either comes too late or undoes everything', async () => {
+    for (let ticks = 0; ticks < 16; ticks++) {
+      const setup = await retryingAndRested()
+      const abort = new AbortController()
+      const result = watch(
+        setup.pool.transaction(
+          () => {
+            void (async () => {
+              for (let tick = 0; tick < ticks; tick++) await undefined
+              abort.abort()
+            })()
+          },
+          { signal: abort.signal },
+        ),
+      )
+      await untilRest(setup)
+      const [connection] = setup.driver.connections
+      if (result.state === 'resolved') expect(connection?.sent).toEqual(['begin', 'commit'])
+      else expect(result.error).toBeInstanceOf(TransactionCancelledError)
+      if (result.state === 'rejected') expect(connection?.sent.includes('commit') && connection.open).toBe(false)
+      expectNothingHeld(setup)
+    }
+  })
+
+  it.failing('right after the body ended does not leave it waiting for a COMMIT that is not answered', async () => {
+    for (let ticks = 0; ticks < 16; ticks++) {
+      const setup = await retryingAndRested()
+      const abort = new AbortController()
+      setup.driver.connection(1).next('commit', 'held')
+      const result = watch(
+        setup.pool.transaction(
+          () => {
+            void (async () => {
+              for (let tick = 0; tick < ticks; tick++) await undefined
+              abort.abort()
+            })()
+          },
+          { signal: abort.signal },
+        ),
+      )
+      await untilRest(setup)
+      expect([ticks, result.state]).toEqual([ticks, 'rejected'])
+    }
+  })
+})
+
+describe('timeoutMs', () => {
+  it('covers all attempts together', async () => {
+    const setup = await retryingAndRested({ retry: { initialDelayMs: 100, factor: 1, maxConflictRetries: 1_000 } })
+    const attempts: number[] = []
+    const result = watch(
+      setup.pool.transaction(
+        async (_, { attempt }) => {
+          attempts.push(attempt)
+          await new Promise<void>((resolve) => setup.clock.setTimer(resolve, 300))
+          throw deadlock()
+        },
+        { timeoutMs: 1_000 },
+      ),
+    )
+    for (let passed = 0; passed < 1_000; passed += 50) {
+      await setup.clock.advance(50)
+      await turns()
+    }
+    // At 0, 400 and 800 ms.
+    expect(attempts).toEqual([1, 2, 3])
+    expect(result.error).toBeInstanceOf(TransactionTimeoutError)
+  })
+
+  it('lets no attempt begin that would be too late', async () => {
+    for (const [timeoutMs, runs] of [
+      [5_001, 2],
+      [5_000, 1],
+    ] as const) {
+      const setup = await retryingAndRested({ retry: { initialDelayMs: 5_000 } })
+      const script = new Script(deadlock(), new Error('the second one'))
+      const result = watch(setup.pool.transaction(script.body, { timeoutMs }))
+      await turns()
+      if (runs === 1) expect(result.error).toMatchObject({ name: 'DeadlockError' })
+      await untilRest(setup)
+      expect(result.state).toBe('rejected')
+      expect(script.runs).toHaveLength(runs)
+    }
+  })
+
+  it('is taken from resilience.transaction, and switched off by 0', async () => {
+    const setup = await retryingAndRested({ transaction: { timeoutMs: 100 } })
+    const never = () => new Promise(() => {})
+    const [usual, own, none] = [undefined, { timeoutMs: 200 }, { timeoutMs: 0 }].map((options) =>
+      watch(setup.pool.transaction(never, options)),
+    )
+    await turns()
+    await setup.clock.advance(100)
+    expect([usual?.state, own?.state]).toEqual(['rejected', 'pending'])
+    await setup.clock.advance(100)
+    expect(own?.state).toBe('rejected')
+    await setup.clock.advance(3_600_000)
+    expect(none?.state).toBe('pending')
+  })
+})
+
+describe('a pool that is closed', () => {
+  it.failing('ends what would be run again, without another connection', async () => {
+    const setup = await retryingAndRested()
+    const script = new Script(deadlock())
+    const result = watch(setup.pool.transaction(script.body))
+    await turns()
+    await setup.pool.close()
+    await setup.clock.advance(60_000)
+    expect(script.runs).toHaveLength(1)
+    expect(result.error).toMatchObject({ name: 'PoolClosedError' })
+  })
+
+  it.failing('still ends a body by its limits, and one whose connection it took away', async () => {
+    for (const options of [{ timeoutMs: 50_000 }, {}]) {
+      const setup = await retryingAndRested({ transaction: { settleTimeoutMs: 50_000 } })
+      const result = watch(setup.pool.transaction(() => new Promise(() => {}), options))
+      await turns()
+      const closed = watch(setup.pool.close({ timeoutMs: 100 }))
+      await setup.clock.advance(100)
+      await turns()
+      expect(closed.state).toBe('resolved')
+      await setup.clock.advance(60_000)
+      expect(result.state).toBe('rejected')
+    }
+  })
+})
