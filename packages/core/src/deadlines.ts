@@ -10,6 +10,8 @@ export interface Deadline extends Listed<Deadline> {
   readonly passed: () => void
   /** Whether the process should stay alive for it. */
   readonly holds: boolean
+  /** Whether somebody waits for it, who is not to wait for ever when all are forgotten. */
+  readonly awaited: boolean
 }
 
 /**
@@ -39,10 +41,19 @@ export class Deadlines {
    * @param now by the clock, for whoever has just asked it
    */
   add(delayMs: number, passed: () => void, holds = true, now: number = this.clock.now()): Deadline {
-    const deadline: Deadline = { at: now + delayMs, passed, holds, next: undefined, previous: undefined }
+    return this.#add({ at: now + delayMs, passed, holds, awaited: false, next: undefined, previous: undefined })
+  }
+
+  /** As `add`, for what somebody waits for: `passed` is called by `clear`, too. */
+  awaited(delayMs: number, passed: () => void): Deadline {
+    const at = this.clock.now() + delayMs
+    return this.#add({ at, passed, holds: true, awaited: true, next: undefined, previous: undefined })
+  }
+
+  #add(deadline: Deadline): Deadline {
     this.#pending.add(deadline)
     if (deadline.at < this.#armedFor) this.#arm(deadline.at)
-    if (holds && ++this.#holding === 1) this.#timer?.ref()
+    if (deadline.holds && ++this.#holding === 1) this.#timer?.ref()
     return deadline
   }
 
@@ -73,9 +84,11 @@ export class Deadlines {
 
   /** Forgets all deadlines and leaves no timer behind. */
   clear(): void {
+    const awaited = [...this.#pending].filter((deadline) => deadline.awaited)
     this.#pending.clear()
     this.#holding = 0
     this.#disarm()
+    for (const { passed } of awaited) passed()
   }
 
   #arm(at: number): void {

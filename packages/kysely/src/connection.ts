@@ -35,6 +35,8 @@ export class LeasedConnection implements DatabaseConnection {
   #lease: Lease<PostgresConnection> | undefined
   /** Begun on this handle's own lease. */
   #transaction: Transaction<PostgresConnection> | undefined
+  /** Those that have ended, until the connection is back. */
+  readonly #ended: Transaction<PostgresConnection>[] = []
   /** A transaction that was begun elsewhere, or a savepoint in one, which this handle is a part of. */
   #part: Part | undefined
   readonly #marks = new Map<string, TransactionMark>()
@@ -216,7 +218,7 @@ export class LeasedConnection implements DatabaseConnection {
       return
     }
     if (this.#transaction === undefined) throw new TransactionEndedError('There is no transaction to commit')
-    await this.#transaction.commit()
+    await this.#end((transaction) => transaction.commit())
   }
 
   /** Never rejects. */
@@ -224,14 +226,30 @@ export class LeasedConnection implements DatabaseConnection {
     const { end } = this.#part ?? {}
     this.#part = undefined
     await end?.(new RolledBack()).catch(() => {})
-    await this.#transaction?.rollback()
+    await this.#end((transaction) => transaction.rollback())
+  }
+
+  /** `db.connection()` goes on being a connection after a transaction on it. */
+  async #end(how: (transaction: Transaction<PostgresConnection>) => Promise<unknown>): Promise<void> {
+    const transaction = this.#transaction
+    if (transaction === undefined) return
+    try {
+      await how(transaction)
+    } finally {
+      if (!transaction.ambient.open()) {
+        this.#transaction = undefined
+        this.#marks.clear()
+        this.#ended.push(transaction)
+      }
+    }
   }
 
   async release(): Promise<void> {
     this.#released = true
     this.#lease?.release()
-    await this.#transaction?.finish()
+    if (this.#transaction !== undefined) this.#ended.push(this.#transaction)
     this.#transaction = undefined
+    for (const transaction of this.#ended.splice(0)) await transaction.finish()
   }
 
   // --- the lease ---

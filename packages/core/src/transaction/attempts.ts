@@ -7,6 +7,7 @@ import { ConnectionLostError, type MooringsError, ReadOnlyEndpointError } from '
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
 import type { TransactionContext } from '../scope.js'
+import type { Source } from '../session/source.js'
 import { Limits } from './limits.js'
 import { type Failure, Retries } from './retries.js'
 import { attachRollbackError, Transaction } from './transaction.js'
@@ -24,7 +25,7 @@ export async function runAttempts<C extends Connection, T>(
   pool: Pool<C>,
   body: TransactionBody<C, T>,
   options: ResolvedTransaction,
-  joined: boolean,
+  { source, joined }: { readonly source: Source<C>; readonly joined: boolean },
 ): Promise<T> {
   const limits = new Limits(pool.deadlines, options)
   const retries = new Retries(pool, options, limits)
@@ -32,7 +33,7 @@ export async function runAttempts<C extends Connection, T>(
   try {
     for (let attempt = 1; ; attempt++) {
       if (limits.over !== undefined) throw limits.over
-      const tried = await tryOnce(pool, body, options, { attempt, joined, limits })
+      const tried = await tryOnce(pool, body, options, { source, attempt, joined, limits })
       if ('result' in tried) return tried.result
       await limits.pause(retries.pauseAfter(tried.failed, attempt))
     }
@@ -41,7 +42,9 @@ export async function runAttempts<C extends Connection, T>(
   }
 }
 
-interface Around {
+interface Around<C extends Connection> {
+  /** Who gives it a connection. */
+  readonly source: Source<C>
   readonly attempt: number
   readonly joined: boolean
   readonly limits: Limits
@@ -51,7 +54,7 @@ async function tryOnce<C extends Connection, T>(
   pool: Pool<C>,
   body: TransactionBody<C, T>,
   options: ResolvedTransaction,
-  { attempt, joined, limits }: Around,
+  { source, attempt, joined, limits }: Around<C>,
 ): Promise<Attempt<T>> {
   const { settings, exactlyOnce, signal } = options
   const timeoutMs = Math.max(
@@ -60,7 +63,7 @@ async function tryOnce<C extends Connection, T>(
   )
   let lease: Lease<C>
   try {
-    lease = await pool.acquire({ signal, timeoutMs: Math.ceil(timeoutMs) })
+    lease = await source.acquire({ signal, timeoutMs: Math.ceil(timeoutMs) })
   } catch (error) {
     // It has waited as long as it may: nothing is gained by waiting again.
     throw limits.over ?? error
@@ -143,7 +146,7 @@ function settled<C extends Connection, T>(
     lease.whenLost = (reason) => {
       lease.whenLost = undefined
       transaction.giveUp(reason)
-      patience = deadlines.add(settleTimeoutMs, () => fail(stillRunning(reason, settleTimeoutMs)))
+      patience = deadlines.awaited(settleTimeoutMs, () => fail(stillRunning(reason, settleTimeoutMs)))
     }
     limits.whenOver = (error) => {
       transaction.giveUp(error)

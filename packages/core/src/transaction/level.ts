@@ -43,7 +43,7 @@ export class Level {
         deadlines.delete(deadline)
         resolve()
       }
-      const deadline = deadlines.add(limitMs, () => {
+      const deadline = deadlines.awaited(limitMs, () => {
         this.#line.splice(this.#line.indexOf(go), 1)
         reject(
           new NestedTransactionOpenError(

@@ -1,4 +1,5 @@
-// The time a transaction has, and the signal of its caller: over all of its attempts, and the pauses between them.
+// The time a transaction has, and the signal of its caller: over all of its attempts, and the pauses between them. The
+// same for a session.
 
 import type { Deadline, Deadlines } from '../deadlines.js'
 import { type MooringsError, TransactionCancelledError, TransactionTimeoutError } from '../errors.js'
@@ -9,8 +10,20 @@ export interface LimitOptions {
   readonly signal: AbortSignal | undefined
 }
 
+/** What it ends with. */
+export interface Ends {
+  readonly late: (limitMs: number) => MooringsError
+  readonly cancelled: (reason: unknown) => MooringsError
+}
+
+const ofTransaction: Ends = {
+  late: (limitMs) => new TransactionTimeoutError(`The transaction took longer than its limit of ${limitMs} ms`),
+  cancelled: (cause) => new TransactionCancelledError('The transaction was cancelled by its signal', { cause }),
+}
+
 export class Limits {
   readonly #deadlines: Deadlines
+  readonly #ends: Ends
   readonly #signal: AbortSignal | undefined
   readonly #deadline: Deadline | undefined
   readonly #until: number
@@ -18,14 +31,13 @@ export class Limits {
   /** Called once, when it is over. */
   whenOver: ((error: MooringsError) => void) | undefined
 
-  constructor(deadlines: Deadlines, { timeoutMs, signal }: LimitOptions) {
+  constructor(deadlines: Deadlines, { timeoutMs, signal }: LimitOptions, ends: Ends = ofTransaction) {
     this.#deadlines = deadlines
+    this.#ends = ends
     this.#signal = signal
     this.#until = timeoutMs > 0 ? deadlines.clock.now() + timeoutMs : Number.POSITIVE_INFINITY
     if (timeoutMs > 0) {
-      this.#deadline = deadlines.add(timeoutMs, () =>
-        this.#end(new TransactionTimeoutError(`The transaction took longer than its limit of ${timeoutMs} ms`)),
-      )
+      this.#deadline = deadlines.add(timeoutMs, () => this.#end(ends.late(timeoutMs)))
     }
     if (signal?.aborted === true) this.#aborted()
     else signal?.addEventListener('abort', this.#aborted, { once: true })
@@ -58,7 +70,7 @@ export class Limits {
   async pause(delayMs: number): Promise<void> {
     if (this.#over !== undefined) return
     await new Promise<void>((resolve) => {
-      const deadline = this.#deadlines.add(delayMs, resolve)
+      const deadline = this.#deadlines.awaited(delayMs, resolve)
       this.whenOver = () => {
         this.#deadlines.delete(deadline)
         resolve()
@@ -75,9 +87,7 @@ export class Limits {
   }
 
   readonly #aborted = (): void => {
-    this.#end(
-      new TransactionCancelledError('The transaction was cancelled by its signal', { cause: this.#signal?.reason }),
-    )
+    this.#end(this.#ends.cancelled(this.#signal?.reason))
   }
 
   #end(error: MooringsError): void {
