@@ -127,7 +127,7 @@ export const differences: readonly Difference[] = [
     stock: {
       $error: { severity: 'ERROR', code: '42601', message: 'syntax error at or near "strict"', position: '33' },
     },
-    ours: invalid('isolationLevel: given "strict"'),
+    ours: invalid('options.isolationLevel: given "strict"'),
   },
   {
     operation: 'begin with options that are not SQL',
