@@ -3,7 +3,13 @@
 
 import { finished } from 'node:stream/promises'
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import type { CommitTicket, Lease, TransactionSettings } from '@moorings/core'
+import {
+  type CommitTicket,
+  ConnectionLostError,
+  isMooringsError,
+  type Lease,
+  type TransactionSettings,
+} from '@moorings/core'
 import {
   type Codec,
   createClient,
@@ -12,7 +18,7 @@ import {
   type PostgresConnection,
   type PostgresPool,
 } from '@moorings/postgres'
-import { isNamed } from '../support/matchers.js'
+import { isCommit, isNamed } from '../support/matchers.js'
 import { until } from '../support/until.js'
 import { errorOf, useScene } from './scene.js'
 
@@ -397,5 +403,120 @@ describe("a transaction's id", () => {
     await connection.execute(insert('a'))
     expect(connection.transactionStatus).toBe('idle')
     expect(scene.proxy.statements.filter(isLook)).toEqual([])
+  })
+})
+
+describe('what became of a transaction', () => {
+  const { signal } = new AbortController()
+
+  /** Through another connection, past the proxy. */
+  async function ask(ticket: CommitTicket, until: AbortSignal = signal): Promise<string> {
+    const pool = openPool(scene.directUrl)
+    const { connection } = await lend(pool)
+    return pool.driver.outcomeOf(ticket, connection, until)
+  }
+
+  async function ended(how: 'commit' | 'rollback'): Promise<CommitTicket> {
+    const connection = await begun()
+    await connection.execute(insert('one'))
+    await connection[how]()
+    return ticketOf(connection)
+  }
+
+  it.each([
+    ['commit', 'committed'],
+    ['rollback', 'rolled-back'],
+  ] as const)('T7: is told by another connection: %s', async (how, outcome) => {
+    expect(await ask(await ended(how))).toBe(outcome)
+  })
+
+  it.each([
+    ['before', 'fin', 'rolled-back'],
+    ['before', 'reset', 'rolled-back'],
+    ['after', 'fin', 'committed'],
+    ['after', 'reset', 'committed'],
+    // The server takes the wire for whole, and waits for a COMMIT that never comes.
+    ['before', 'swallow', 'rolled-back'],
+  ] as const)('T7: is told when the wire is cut %s COMMIT arrives (%s)', async (when, how, outcome) => {
+    const connection = await begun()
+    await connection.execute(insert('one'))
+    scene.proxy.cutWhen({ direction: 'to-server', match: isCommit, when, how })
+    const commit = errorOf(connection.commit())
+    if (how === 'swallow') {
+      await until(() => scene.proxy.statements.at(-1) === 'commit', { what: 'COMMIT to be sent' })
+      connection.destroy(new ConnectionLostError('The test does not wait'))
+    }
+    expect(await commit).toMatchObject({ name: 'ConnectionLostError' })
+    expect(await ask(ticketOf(connection))).toBe(outcome)
+    expect(await scene.marks()).toEqual(outcome === 'committed' ? ['one'] : [])
+  })
+
+  it('T7: one that is under way is ended, whoever still works on it', async () => {
+    const connection = await begun()
+    await connection.execute(insert('one'))
+    const busy = errorOf(connection.execute({ text: 'select pg_sleep(60)' }))
+    await until(() => typeof connection.ticket === 'object', { what: 'the id' })
+    const bystander = await begun()
+    await bystander.execute(insert('two'))
+    expect(await ask(ticketOf(connection))).toBe('rolled-back')
+    expect(await busy).toMatchObject({ code: '57P01' })
+    expect(await bystander.commit()).toBe('committed')
+    expect(await scene.marks()).toEqual(['two'])
+  })
+
+  it('T7: one that is under way and cannot be ended is asked about until the signal fires', async () => {
+    const role = `cannot_${process.pid}`
+    await scene.admin.query(`create role ${role} login password 'x'`)
+    try {
+      const connection = await begun()
+      await connection.execute(insert('one'))
+      await until(() => typeof connection.ticket === 'object', { what: 'the id' })
+      const url = new URL(scene.directUrl)
+      url.username = role
+      url.password = 'x'
+      const pool = openPool(url.href)
+      const other = await lend(pool)
+      const abort = new AbortController()
+      const reason = new Error('long enough')
+      const asked = errorOf(pool.driver.outcomeOf(ticketOf(connection), other.connection, abort.signal))
+      await until(() => other.connection.statements > 6, { what: 'it to be asked several times' })
+      abort.abort(reason)
+      // The signal's reason, or a statement that it cancelled.
+      const error = await asked
+      expect(isMooringsError(error) ? error.cause : error).toBe(reason)
+      expect(await connection.commit()).toBe('committed')
+      other.release()
+      await pool.close()
+    } finally {
+      await scene.admin.query(`drop role ${role}`)
+    }
+  })
+
+  it('T7: is unknown to a server that is another one, or that cannot know it', async () => {
+    const ticket = await ended('commit')
+    expect(await ask({ ...ticket, systemIdentifier: '1' } as CommitTicket)).toBe('unknown')
+    expect(await ask({ ...ticket, timeline: '00000002' } as CommitTicket)).toBe('unknown')
+    // Still to come, and too long ago.
+    expect(await ask({ ...ticket, transactionId: '4000000000' })).toBe('unknown')
+    expect(await ask({ ...ticket, transactionId: '0' })).toBe('unknown')
+  })
+
+  it('T7: is unknown of a ticket that is not ours, and nothing of it gets into a statement', async () => {
+    const ticket = await ended('commit')
+    const hostile = `1'; drop table marks; --`
+    for (const other of [
+      { transactionId: ticket.transactionId },
+      { ...ticket, transactionId: hostile },
+      { ...ticket, systemIdentifier: hostile },
+      { ...ticket, timeline: hostile },
+    ]) {
+      expect(await ask(other)).toBe('unknown')
+    }
+    expect(await scene.marks()).toEqual(['one'])
+  })
+
+  it('T7: is not asked once the signal has fired', async () => {
+    const reason = new Error('too late')
+    expect(await errorOf(ask(await ended('commit'), AbortSignal.abort(reason)))).toBe(reason)
   })
 })

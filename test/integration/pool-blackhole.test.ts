@@ -8,7 +8,12 @@ import { errorOf, useScene, within } from './scene.js'
 
 const scene = useScene()
 const timeoutMs = 400
-const bounded = { pool: { min: 0, max: 1, overflow: 0, closeTimeoutMs: 500 }, statement: { timeoutMs } }
+const bounded = {
+  pool: { min: 0, max: 1, overflow: 0, closeTimeoutMs: 500 },
+  statement: { timeoutMs },
+  // Nobody else can be asked through a black hole.
+  transaction: { outcomeTimeoutMs: 500 },
+}
 /** The statement's limit, the server's time to confirm the cancel, and what a busy machine adds. */
 const patience = 5_000
 
@@ -52,11 +57,13 @@ describe.each(orms)('$name', (orm: Orm) => {
 })
 
 describe.each(transactional)('$name', (orm: Orm) => {
-  it('P16: a black hole at BEGIN rejects by the deadline', async () => {
+  it('P16: a black hole at BEGIN, which travels with the first statement, rejects by the deadline', async () => {
     const db = scene.open(orm, bounded)
     await db.query('select 1')
     scene.proxy.swallow()
-    expect(await within(patience, errorOf(db.transaction(async () => {})))).toBeInstanceOf(StatementTimeoutError)
+    expect(await within(patience, errorOf(db.transaction((tx) => tx.insert('lost'))))).toBeInstanceOf(
+      StatementTimeoutError,
+    )
     await scene.proxy.restore()
     expect(await db.query('select 3 as n')).toEqual([{ n: 3 }])
   })

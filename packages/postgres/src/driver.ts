@@ -4,6 +4,8 @@
 import type { Duplex } from 'node:stream'
 import {
   AuthenticationError,
+  type CommitOutcome,
+  type CommitTicket,
   ConnectError,
   type ConnectRequest,
   type Credentials,
@@ -23,6 +25,7 @@ import { PostgresConnection } from './connection.js'
 import { librarySql } from './library.js'
 import { LibrarySocket } from './library-socket.js'
 import { describeEndpoint, type ParsedConnection, type TargetSessionAttrs } from './options.js'
+import { outcomeOf } from './outcome.js'
 import { openSocket } from './socket.js'
 import { warn } from './warn.js'
 import { BackendReader } from './wire.js'
@@ -57,6 +60,16 @@ export class PostgresDriver implements Driver<PostgresConnection> {
 
   classify(error: unknown, at: ErrorSite): MooringsError {
     return classify(error, at)
+  }
+
+  /**
+   * Asks `pg_xact_status`, until it is decided; a backend that is still at it is terminated.
+   *
+   * @returns `unknown` for a server of another identity or timeline, and for a transaction of too long ago
+   * @throws when it could not be asked, as of a standby, or the signal fires
+   */
+  outcomeOf(ticket: CommitTicket, connection: PostgresConnection, signal: AbortSignal): Promise<CommitOutcome> {
+    return outcomeOf(ticket, connection, signal)
   }
 
   async connect(request: ConnectRequest, notified?: NotificationListener): Promise<PostgresConnection> {
