@@ -144,7 +144,7 @@ describe('timeoutMs', () => {
 })
 
 describe('a pool that is closed', () => {
-  it.failing('ends what would be run again, without another connection', async () => {
+  it('ends what would be run again, without another connection', async () => {
     const setup = await retryingAndRested()
     const script = new Script(deadlock())
     const result = watch(setup.pool.transaction(script.body))
@@ -155,7 +155,7 @@ describe('a pool that is closed', () => {
     expect(result.error).toMatchObject({ name: 'PoolClosedError' })
   })
 
-  it.failing('still ends a body by its limits, and one whose connection it took away', async () => {
+  it('still ends a body by its limits, and one whose connection it took away', async () => {
     for (const options of [{ timeoutMs: 50_000 }, {}]) {
       const setup = await retryingAndRested({ transaction: { settleTimeoutMs: 50_000 } })
       const result = watch(setup.pool.transaction(() => new Promise(() => {}), options))
