@@ -67,6 +67,8 @@ describe('the tree of errors', () => {
     [new ConnectError('no'), 'connection', 'reconnect', [MooringsError], [AuthenticationError]],
     [new StatementTimeoutError('no'), 'statement', 'never', [StatementError], [TransactionError]],
     [new CommitOutcomeUnknownError('no'), 'transaction', 'unknown', [TransactionError], [DeadlockError]],
+    [new errors.SessionExpiredError('no'), 'session', 'never', [errors.SessionEndedError], [TransactionError]],
+    [new errors.SessionBusyError('no'), 'session', 'never', [errors.SessionError], [errors.SessionEndedError]],
     [violation(), 'constraint', 'never', [ConstraintViolationError], [errors.NotNullViolationError]],
     [new InvalidOptionsError([]), 'config', 'never', [MooringsError], [StatementError]],
   ])('%s has its kind, its advice and its place', (error, kind, retry, is, isNot) => {

@@ -99,6 +99,15 @@ export interface EventDetails {
   'moorings:after:failed': { after: 'committed' | 'rolled-back' | 'retry'; error: MooringsError }
   /** A query on the root database inside `db.transaction()` ran outside of that transaction. */
   'moorings:root:used': { attempt: number }
+  /** A session took longer than its `maxDurationMs`: its connection, if it had one, was destroyed. `session` is its name. */
+  'moorings:session:expired': {
+    session: string | undefined
+    id: number | undefined
+    ageMs: number
+    inTransaction: boolean
+  }
+  /** A piece of a session's work, a statement or a transaction, goes on for longer than `warnAfterMs`. Told once of each. */
+  'moorings:session:long': { session: string | undefined; id: number; forMs: number; inTransaction: boolean }
   /** A hook threw, rejected or took too long. */
   'moorings:hook:failed': { hook: HookName; id: number | undefined; error: MooringsError }
 

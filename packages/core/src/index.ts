@@ -78,8 +78,15 @@ export {
   currentTransaction,
   outsideTransaction,
   Scopes,
+  type Stretch,
   type TransactionContext,
 } from './scope.js'
+export type { SessionBody } from './session/run-session.js'
+export { Session, type SessionContext } from './session/session.js'
+export type { SessionDefaults } from './session/session-defaults.js'
+export type { SessionOptions } from './session/session-options.js'
+export type { SessionStats } from './session/session-stats.js'
+export type { Source } from './session/source.js'
 export { type Shareable, type SharedRequest, sharedPool } from './shared.js'
 export type { TransactionStats } from './transaction/accounts.js'
 export type { AfterEnd } from './transaction/after.js'

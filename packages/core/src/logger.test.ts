@@ -74,6 +74,8 @@ const sampleOf: { readonly [Name in EventName]: EventDetails[Name] } = {
   'moorings:commit:resolved': { transactionId: '4711', outcome: 'committed', tookMs: 8, error: undefined },
   'moorings:after:failed': { after: 'committed', error: new StatementError('no') },
   'moorings:root:used': { attempt: 1 },
+  'moorings:session:expired': { session: 'import', id: 7, ageMs: 1_800_000, inTransaction: true },
+  'moorings:session:long': { session: undefined, id: 7, forMs: 30_000, inTransaction: false },
   'moorings:hook:failed': { hook: 'afterConnect', id: 7, error: new HookError('afterConnect', 'threw: no') },
   'moorings:lease:taken': { id: 7, waitedMs: 0 },
   'moorings:lease:returned': { id: 7, heldMs: 3 },
@@ -179,6 +181,8 @@ describe('a line', () => {
         error: { name: 'StatementError', message: 'no', retry: 'never' },
       },
       'moorings:root:used': { attempt: 1 },
+      'moorings:session:expired': { session: 'import', connection, ageMs: 1_800_000, inTransaction: true },
+      'moorings:session:long': { connection, forMs: 30_000, inTransaction: false },
       'moorings:hook:failed': {
         hook: 'afterConnect',
         connection,
@@ -212,7 +216,16 @@ describe('a line', () => {
 
 describe('the level', () => {
   it.each<[Level, EventName[]]>([
-    ['error', ['moorings:health:changed', 'moorings:rollback:failed', 'moorings:after:failed', 'moorings:leak:found']],
+    [
+      'error',
+      [
+        'moorings:health:changed',
+        'moorings:rollback:failed',
+        'moorings:after:failed',
+        'moorings:session:expired',
+        'moorings:leak:found',
+      ],
+    ],
     [
       'warn',
       [
@@ -221,6 +234,7 @@ describe('the level', () => {
         'moorings:connect:failed',
         'moorings:commit:resolved',
         'moorings:root:used',
+        'moorings:session:long',
         'moorings:hook:failed',
         'moorings:acquire:failed',
         'moorings:leak:reclaimed',

@@ -195,6 +195,16 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     'A query on the root database inside a transaction ran outside of it',
     { attempt },
   ],
+  'moorings:session:expired': ({ session, id, ageMs, inTransaction }) => [
+    'error',
+    'A session took too long, and was ended',
+    { session, connection: id, ageMs, inTransaction },
+  ],
+  'moorings:session:long': ({ session, id, forMs, inTransaction }) => [
+    'warn',
+    'A piece of work in a session goes on for long',
+    { session, connection: id, forMs, inTransaction },
+  ],
   'moorings:hook:failed': ({ hook, id, error }) => [
     'warn',
     `The ${hook} hook failed`,

@@ -8,7 +8,7 @@ type Env = Record<string, string | undefined>
 
 const DATABASE_URL = 'postgres://app:hunter2@localhost/shop'
 const from = (env: Env) => optionsFromEnv({ DATABASE_URL, ...env })
-const untouched = { pool: {}, statement: {}, transaction: { retry: {} } }
+const untouched = { pool: {}, statement: {}, transaction: { retry: {} }, session: {} }
 const problemsWith = (env: Env) => problemsOfRefusal(() => optionsFromEnv(env))
 
 describe('optionsFromEnv', () => {
@@ -31,11 +31,13 @@ describe('optionsFromEnv', () => {
       DB_DEADLOCK_RETRY_COUNT: '0',
       DB_RETRY_BASE_DELAY: '0.05',
       DB_RETRY_MAX_DELAY: '2',
+      DB_SESSION_TIMEOUT: '900',
     })
     expect(resilience).toEqual({
       pool: { max: 20, overflow: 0, acquireTimeoutMs: 5_000, maxLifetimeMs: 1_800_000, connectTimeoutMs: 2_500 },
       statement: { timeoutMs: 250 },
       transaction: { retry: { maxRetries: 3, maxConflictRetries: 0, initialDelayMs: 50, maxDelayMs: 2_000 } },
+      session: { maxDurationMs: 900_000 },
     })
   })
 
@@ -45,8 +47,10 @@ describe('optionsFromEnv', () => {
     expect({ max: 5, overflow: 1, ...resilience.pool }).toEqual({ max: 20, overflow: 1 })
   })
 
-  it('takes -1 of DB_POOL_RECYCLE for never, and 0 of DB_COMMAND_TIMEOUT for none', () => {
-    const { pool, statement } = resolveResilience(from({ DB_POOL_RECYCLE: '-1', DB_COMMAND_TIMEOUT: '0' }).resilience)
+  it('takes -1 of DB_POOL_RECYCLE for never, and 0 of DB_COMMAND_TIMEOUT and DB_SESSION_TIMEOUT for none', () => {
+    const none = { DB_POOL_RECYCLE: '-1', DB_COMMAND_TIMEOUT: '0', DB_SESSION_TIMEOUT: '0' }
+    const { pool, statement, session } = resolveResilience(from(none).resilience)
+    expect(session.maxDurationMs).toBe(0)
     expect(pool.maxLifetimeMs).toBe(0)
     expect(statement.timeoutMs).toBe(0)
   })
@@ -77,6 +81,7 @@ describe('optionsFromEnv', () => {
     ['DB_DEADLOCK_RETRY_COUNT', ['0', '9007199254740991']],
     ['DB_RETRY_BASE_DELAY', ['0.001', '5']],
     ['DB_RETRY_MAX_DELAY', ['0.001', '2147483']],
+    ['DB_SESSION_TIMEOUT', ['0.001', '2147483', '0']],
   ])('takes nothing for %s that the pool would then refuse', (name, values) => {
     for (const value of values) expect(() => resolveResilience(from({ [name]: value }).resilience)).not.toThrow()
   })
@@ -92,6 +97,7 @@ describe('optionsFromEnv', () => {
     ['DB_DEADLOCK_RETRY_COUNT', ['-1', '2.5', 'never']],
     ['DB_RETRY_BASE_DELAY', ['0', '-1', '100ms', '2147484', '5.001']],
     ['DB_RETRY_MAX_DELAY', ['0', '-1', '2147484']],
+    ['DB_SESSION_TIMEOUT', ['-1', '0.0004', '2147484', 'never']],
   ])('refuses a %s it cannot make sense of', (name, values) => {
     for (const value of values) {
       const given = JSON.stringify(value)
@@ -137,20 +143,18 @@ describe('optionsFromEnv', () => {
     expect(retry).toMatchObject({ initialDelayMs: 20, maxDelayMs: 20 })
   })
 
-  it('does not accept DB_SESSION_TIMEOUT, which would do nothing', () => {
-    expect(problemsWith({ DATABASE_URL, DB_SESSION_TIMEOUT: '1800' })).toEqual([
-      { path: 'DB_SESSION_TIMEOUT', given: '"1800"', allowed: 'nothing yet: this release has no sessions' },
-    ])
-  })
-
   it('names every variable that is wrong, in one error', () => {
-    const env = { DB_POOL_SIZE: 'ten', DB_POOL_TIMEOUT: '0', DB_SESSION_TIMEOUT: '5', DB_MAX_OVERFLOW: '3' }
+    const env = { DB_POOL_SIZE: 'ten', DB_POOL_TIMEOUT: '0', DB_SESSION_TIMEOUT: '5m', DB_MAX_OVERFLOW: '3' }
     expect(() => optionsFromEnv(env)).toThrow(
       new InvalidOptionsError([
         { path: 'DATABASE_URL', given: 'nothing', allowed: 'a URL to connect to' },
         { path: 'DB_POOL_SIZE', given: '"ten"', allowed: 'an integer >= 1' },
         { path: 'DB_POOL_TIMEOUT', given: '"0"', allowed: 'seconds from 0.001 to 2147483' },
-        { path: 'DB_SESSION_TIMEOUT', given: '"5"', allowed: 'nothing yet: this release has no sessions' },
+        {
+          path: 'DB_SESSION_TIMEOUT',
+          given: '"5m"',
+          allowed: 'seconds from 0.001 to 2147483, or 0 for no limit',
+        },
       ]),
     )
     expect(() => optionsFromEnv(env)).toThrow('  DB_POOL_SIZE: given "ten"; allowed: an integer >= 1')

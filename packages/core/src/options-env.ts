@@ -4,6 +4,7 @@
 import { InvalidOptionsError, type OptionProblem } from './errors.js'
 import { describeGiven } from './option-problems.js'
 import type { PoolOptions, ResilienceOptions, StatementOptions } from './options.js'
+import type { SessionDefaults } from './session/session-defaults.js'
 import { type RetryOptions, usualRetry } from './transaction/retry-options.js'
 
 /** As an application hands it on: to `drizzle()`, to a dialect of Kysely, or in two parts to `createPool()`. */
@@ -16,6 +17,7 @@ export interface OptionsFromEnv {
 interface Parts {
   readonly pool: PoolOptions
   readonly statement: StatementOptions
+  readonly session: SessionDefaults
   readonly transaction: { readonly retry: RetryOptions }
 }
 
@@ -72,11 +74,10 @@ const variables: Readonly<Record<string, Variable>> = {
   },
   DB_RETRY_BASE_DELAY: { ...seconds(), set: ({ transaction }, value) => (transaction.retry.initialDelayMs = value) },
   DB_RETRY_MAX_DELAY: { ...seconds(), set: ({ transaction }, value) => (transaction.retry.maxDelayMs = value) },
-}
-
-/** Of the same family: not to be set, rather than to be believed in and without effect. */
-const notYet: Readonly<Record<string, string>> = {
-  DB_SESSION_TIMEOUT: 'nothing yet: this release has no sessions',
+  DB_SESSION_TIMEOUT: {
+    ...seconds({ text: '0', said: 'no limit' }),
+    set: ({ session }, value) => (session.maxDurationMs = value),
+  },
 }
 
 /**
@@ -94,8 +95,7 @@ const notYet: Readonly<Record<string, string>> = {
  * - `DB_DEADLOCK_RETRY_COUNT`: `transaction.retry.maxConflictRetries`; 0 for none
  * - `DB_RETRY_BASE_DELAY`: `transaction.retry.initialDelayMs`, in seconds; at most `DB_RETRY_MAX_DELAY`
  * - `DB_RETRY_MAX_DELAY`: `transaction.retry.maxDelayMs`, in seconds
- *
- * `DB_SESSION_TIMEOUT` must not be set: what it asks for is not there yet.
+ * - `DB_SESSION_TIMEOUT`: `session.maxDurationMs`, in seconds; 0 for no limit
  *
  * @param env default `process.env`
  * @throws InvalidOptionsError naming every variable that is wrong; it never shows the URL
@@ -108,7 +108,7 @@ const notYet: Readonly<Record<string, string>> = {
  */
 export function optionsFromEnv(env: Readonly<Record<string, string | undefined>> = process.env): OptionsFromEnv {
   const problems: OptionProblem[] = []
-  const parts: Parts = { pool: {}, statement: {}, transaction: { retry: {} } }
+  const parts: Parts = { pool: {}, statement: {}, transaction: { retry: {} }, session: {} }
   const written = (name: string) => env[name]?.trim() || undefined
 
   const connection = written('DATABASE_URL')
@@ -126,10 +126,6 @@ export function optionsFromEnv(env: Readonly<Record<string, string | undefined>>
   if (initialDelayMs > maxDelayMs && !longestIsWrong) {
     const allowed = `at most DB_RETRY_MAX_DELAY (${maxDelayMs / 1_000} seconds)`
     problems.push({ path: 'DB_RETRY_BASE_DELAY', given: describeGiven(written('DB_RETRY_BASE_DELAY')), allowed })
-  }
-  for (const [name, allowed] of Object.entries(notYet)) {
-    const text = written(name)
-    if (text !== undefined) problems.push({ path: name, given: describeGiven(text), allowed })
   }
   if (connection === undefined || problems.length > 0) throw new InvalidOptionsError(problems)
   return { connection, resilience: parts }

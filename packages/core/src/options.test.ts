@@ -46,6 +46,7 @@ const defaults = {
     rollbackTimeoutMs: 5_000,
     rootUse: 'warn',
   },
+  session: { maxDurationMs: 1_800_000, idleTimeoutMs: 60_000, warnAfterMs: 30_000 },
   health: { everyMs: 30_000, timeoutMs: 5_000 },
   hooks: { timeoutMs: 5_000 },
   logger: undefined,
@@ -141,7 +142,7 @@ describe('resolveResilience', () => {
       'resilience.logger': ['a function', expect.stringContaining('debug, info, warn and error')],
       'resilience.breaker': [
         'an object',
-        'nothing by this name; known are pool, statement, transaction, health, hooks, logger',
+        'nothing by this name; known are pool, statement, transaction, session, health, hooks, logger',
       ],
     })
     expect(problems).toHaveLength(15)

@@ -7,6 +7,7 @@ import { type HookOptions, hookOptions } from './hooks.js'
 import { type Logger, loggerOption } from './logger.js'
 import { type Checked, checkBy, strictOptions } from './option-problems.js'
 import { flag, fraction, milliseconds, numberIn, wholeNumber, word } from './option-schemas.js'
+import { type ResolvedSessionDefaults, type SessionDefaults, sessionDefaults } from './session/session-defaults.js'
 import {
   completeTransactionDefaults,
   type ResolvedTransactionDefaults,
@@ -170,6 +171,7 @@ export interface ResilienceOptions {
   pool?: PoolOptions | undefined
   statement?: StatementOptions | undefined
   transaction?: TransactionDefaults | undefined
+  session?: SessionDefaults | undefined
   health?: HealthOptions | undefined
   hooks?: HookOptions | undefined
   /** Where the pool's events are logged, as structured lines: pino, or anything of its shape. Default: nowhere. */
@@ -186,6 +188,7 @@ export interface Resilience {
   }
   readonly statement: Resolved<StatementOptions>
   readonly transaction: ResolvedTransactionDefaults
+  readonly session: ResolvedSessionDefaults
   readonly health: Resolved<HealthOptions>
   readonly hooks: HookOptions & { readonly timeoutMs: number }
   readonly logger: Logger | undefined
@@ -252,6 +255,7 @@ const resilience = strictOptions({
   pool: pool.prefault({}),
   statement: statement.prefault({}),
   transaction: transactionDefaults.prefault({}),
+  session: sessionDefaults.prefault({}),
   health: health.prefault({}),
   hooks: hookOptions.prefault({}),
   logger: loggerOption,
@@ -261,7 +265,7 @@ const resilience = strictOptions({
 export function checkResilience(input: unknown, path = 'resilience'): Checked<Resilience> {
   const checked = checkBy(resilience.prefault({}), input, path)
   if (!checked.ok) return checked
-  const { pool, statement, transaction, health, hooks, logger } = checked.value
+  const { pool, statement, transaction, session, health, hooks, logger } = checked.value
   const min = pool.min ?? Math.min(defaultMin, pool.max)
   const { scaling, onConnect } = pool
   return {
@@ -270,6 +274,7 @@ export function checkResilience(input: unknown, path = 'resilience'): Checked<Re
       pool: Object.freeze({ ...pool, min, onConnect, scaling: scaling && Object.freeze(scaling) }),
       statement: Object.freeze(statement),
       transaction: completeTransactionDefaults(transaction),
+      session: Object.freeze(session),
       health: Object.freeze(health),
       hooks: Object.freeze(hooks),
       logger,

@@ -50,10 +50,19 @@ export interface Ambient<Scope> {
   readonly open: () => boolean
 }
 
+/** A stretch of work that a call chain may be inside of, on a connection that its statements are to run on. */
+export interface Stretch {
+  /** While it has one. */
+  readonly lease: Lease | undefined
+  /** Whether what is done in its call chain is its business. */
+  readonly around: boolean
+}
+
 /** What call chains are inside of, as far as one pool is concerned. */
-export class Scopes<Scope> {
+export class Scopes<Scope, Session extends Stretch> {
   readonly #pool: object
   readonly #ambients = new WeakMap<Frame, () => Ambient<Scope> | undefined>()
+  readonly #sessions = new WeakMap<Frame, Session>()
 
   /** @param pool by which frames are known to be its own */
   constructor(pool: object) {
@@ -78,12 +87,47 @@ export class Scopes<Scope> {
     frames.enterWith(this.#frame(lease, ambient))
   }
 
+  /** Runs the body as one that is inside of that session, and of no transaction that is around it. */
+  runIn<T>(session: Session, body: () => T): T {
+    const frame: Frame = {
+      pool: this.#pool,
+      lease: () => session.lease,
+      context: () => undefined,
+      open: () => session.around,
+      outer: outer(),
+    }
+    this.#sessions.set(frame, session)
+    return frames.run(frame, body)
+  }
+
   /** The innermost transaction the current call chain is inside of. */
   get current(): Ambient<Scope> | undefined {
     for (let at = frames.getStore(); at !== undefined; at = at.outer) {
       if (at.pool === undefined) return undefined
-      const ambient = at.pool === this.#pool ? this.#ambients.get(at)?.() : undefined
+      if (at.pool !== this.#pool) continue
+      const ambient = this.#ambients.get(at)?.()
       if (ambient?.open() === true) return ambient
+      if (this.#sessions.get(at)?.around === true) return undefined
+    }
+    return undefined
+  }
+
+  /** The innermost transaction the current call chain is inside of, of those that are meant. */
+  find(meant: (scope: Scope) => boolean): Ambient<Scope> | undefined {
+    for (let at = frames.getStore(); at !== undefined; at = at.outer) {
+      const ambient = at.pool === this.#pool ? this.#ambients.get(at)?.() : undefined
+      if (ambient?.open() === true && meant(ambient.scope)) return ambient
+    }
+    return undefined
+  }
+
+  /** The session the current call chain is inside of, unless there is a transaction in between. */
+  get session(): Session | undefined {
+    for (let at = frames.getStore(); at !== undefined; at = at.outer) {
+      if (at.pool !== this.#pool) continue
+      const session = this.#sessions.get(at)
+      if (session?.around === true) return session
+      if (this.#ambients.get(at)?.()?.open() === true) return undefined
     }
     return undefined
   }

@@ -4,7 +4,14 @@
 import { describe, expect, it } from '@jest/globals'
 import { HookError } from '../errors.js'
 import type { EventName } from '../events.js'
-import { type CallerEvent, namesIn, play, type Scenes, type TransactionEvent } from '../testing/event-scenes.js'
+import {
+  type CallerEvent,
+  namesIn,
+  play,
+  type Scenes,
+  type SessionEvent,
+  type TransactionEvent,
+} from '../testing/event-scenes.js'
 import { settled } from '../testing/fake-clock.js'
 import { refusal } from '../testing/fake-driver.js'
 import { ask, take, takeOne } from '../testing/fixture.js'
@@ -13,7 +20,7 @@ const one = { max: 1, overflow: 0 }
 const minute = 60_000
 const endpoint = { host: 'db.test', port: 5432, role: 'primary' } as const
 
-const scenes: Scenes<Exclude<EventName, CallerEvent | TransactionEvent>> = {
+const scenes: Scenes<Exclude<EventName, CallerEvent | TransactionEvent | SessionEvent>> = {
   'moorings:pool:started': {
     options: { min: 1, max: 3, overflow: 2 },
     async run({ pool }) {

@@ -37,7 +37,7 @@ export class LeakWatch<C extends Connection> {
     const taken: Entry<C>[] = []
     for (const entry of entries) {
       const { lease } = entry
-      if (lease === undefined || this.#reported.has(lease)) continue
+      if (lease === undefined || !lease.watched || this.#reported.has(lease)) continue
       if (lease.takenAt + this.#afterMs > now) {
         next = Math.min(next, lease.takenAt + this.#afterMs)
         continue

@@ -1,7 +1,8 @@
 // The exclusive right to one connection, until released or lost. After that it rejects every use, for ever.
 
 import type { Connection, SessionState } from '../driver.js'
-import { ConnectionLostError, LeaseReleasedError, type MooringsError } from '../errors.js'
+import { ConnectionLostError, LeaseReleasedError, type MooringsError, SessionError } from '../errors.js'
+import type { Stretch } from '../scope.js'
 import type { Entry } from './roster.js'
 import type { Taking } from './stacks.js'
 
@@ -21,15 +22,25 @@ export class Lease<C extends Connection = Connection> {
    * application of one connection may rely on it. What anybody else leaves is undone.
    */
   brief = true
+  /** Whether it is reported when it is held for too long: not where a limit of its own sees to its end. */
+  watched = true
   /** Called once, at the moment its connection is found gone. */
   whenLost: ((reason: MooringsError) => void) | undefined
+  /** Whose connection it is a part of, if it was not had from a pool. */
+  readonly session: Stretch | undefined
   readonly #entry: Entry<C>
   #home: Home<C> | undefined
 
-  constructor(entry: Entry<C>, takenAt: number, home: Home<C>) {
+  constructor(entry: Entry<C>, takenAt: number, home: Home<C>, session?: Stretch) {
     this.#entry = entry
     this.takenAt = takenAt
     this.#home = home
+    this.session = session
+  }
+
+  /** A part of it for one piece of work: it goes back to the session that lends it. */
+  part(session: Home<C> & Stretch, takenAt: number): Lease<C> {
+    return new Lease(this.#entry, takenAt, session, session)
   }
 
   /**
@@ -43,6 +54,8 @@ export class Lease<C extends Connection = Connection> {
     const { connection } = this.#entry
     const { lost } = connection
     if (lost !== undefined) {
+      // Its session was made to end, and the connection with it.
+      if (lost instanceof SessionError) throw lost
       throw new ConnectionLostError(`The connection is gone: ${lost.message}`, {
         code: lost.code,
         cause: lost.cause ?? lost,
@@ -72,6 +85,11 @@ export class Lease<C extends Connection = Connection> {
   /** The connection is replaced when it comes back, rather than lent again. */
   invalidate(): void {
     if (this.#home !== undefined) this.#entry.stale = true
+  }
+
+  /** Whether the connection is to be replaced when it comes back. */
+  get stale(): boolean {
+    return this.#entry.stale
   }
 
   /** Gives the connection back. Harmless the second time. */

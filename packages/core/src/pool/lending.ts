@@ -15,6 +15,7 @@ import {
 } from '../errors.js'
 import { type CloseReason, hears, type PoolIdentity, publish } from '../events.js'
 import { Scopes } from '../scope.js'
+import type { Session } from '../session/session.js'
 import type { TransactionScope } from '../transaction/transaction.js'
 import { Accounts } from './accounts.js'
 import { checkLimit, checkSignal } from './arguments.js'
@@ -52,7 +53,7 @@ export class Lending<C extends Connection> implements Home<C> {
   readonly warmUp: WarmUp
   readonly leaks: LeakWatch<C>
   readonly drain: Drain
-  readonly scopes: Scopes<TransactionScope<C>>
+  readonly scopes: Scopes<TransactionScope<C>, Session<C>>
   readonly #setup: PoolSetup<C>
   readonly #clock: Clock
   readonly #returns: Returns<C>
@@ -350,7 +351,8 @@ export class Lending<C extends Connection> implements Home<C> {
     if (lease !== undefined) {
       this.#ended(entry, now - lease.takenAt)
       this.drain.look()
-      const { lost } = entry.connection
+      // One that is evicted is destroyed only now.
+      const { lost = error } = entry.connection
       if (lost !== undefined) lease.whenLost?.(lost)
     }
     // Whoever retires others sees to the supply when all are gone.

@@ -7,6 +7,10 @@ import { type PoolIdentity, publish } from '../events.js'
 import { logEvents } from '../logger.js'
 import type { Resilience } from '../options.js'
 import type { Ambient, Scopes } from '../scope.js'
+import { runSession, type SessionBody } from '../session/run-session.js'
+import type { Session } from '../session/session.js'
+import type { SessionOptions } from '../session/session-options.js'
+import type { Source } from '../session/source.js'
 import { TransactionAccounts } from '../transaction/accounts.js'
 import { RetryBudget } from '../transaction/retry-budget.js'
 import { type Circumstances, type ScopeBody, transact } from '../transaction/transact.js'
@@ -42,7 +46,7 @@ const REFUSE_AFTER_MS = 60_000
  * Lends connections, one caller each. What it may do is in its {@link Resilience} options; a driver's package makes it
  * (`createPool` of `@moorings/postgres`).
  */
-export class Pool<C extends Connection = Connection> {
+export class Pool<C extends Connection = Connection> implements Source<C> {
   readonly name: string
   /** What its events carry. */
   readonly identity: PoolIdentity
@@ -54,6 +58,8 @@ export class Pool<C extends Connection = Connection> {
   /** What may be run again after lost connections, so that retries do not double an outage's load. */
   readonly retryBudget: RetryBudget
   readonly random: () => number
+  /** Those that go on. */
+  readonly sessions: Set<Session<C>> = new Set()
   readonly #lending: Lending<C>
   readonly #health: HealthWatch<C>
   readonly #upkeep: Upkeep
@@ -152,6 +158,29 @@ export class Pool<C extends Connection = Connection> {
   }
 
   /**
+   * A stretch of work on one connection: what its statements leave there (settings, temporary tables, advisory locks) is
+   * there for the next one, and undone at the end. Transactions in its call chain run on that connection, one after the
+   * other. While nothing is left on it and nothing is done, the connection is lent to others. Inside of another session it
+   * is a part of that.
+   *
+   * @throws SessionExpiredError after `maxDurationMs`; SessionEndedError by `signal`
+   * @throws PropagationError inside a transaction; InvalidOptionsError
+   * @example
+   * await pool.session(async (session) => {
+   *   const lease = await session.acquire()
+   *   …
+   * }, { name: 'nightly import', maxDurationMs: 4 * 3_600_000 })
+   */
+  async session<T>(body: SessionBody<C, T>, options?: SessionOptions, source: Source<C> = this.source): Promise<T> {
+    return runSession(this, source, body, options, this.session)
+  }
+
+  /** Who gives a statement on the root database its connection: the session the call chain is inside of, else the pool. */
+  get source(): Source<C> {
+    return this.scopes.session ?? this
+  }
+
+  /**
    * The transaction that a statement on the root database is to be part of: what `withTransaction` has begun in this call
    * chain. Inside the ORM's own `db.transaction()` there is none, unless `rootUse` says so; that it was asked there is told.
    *
@@ -171,7 +200,7 @@ export class Pool<C extends Connection = Connection> {
   }
 
   /** What call chains are inside of. */
-  get scopes(): Scopes<TransactionScope<C>> {
+  get scopes(): Scopes<TransactionScope<C>, Session<C>> {
     return this.#lending.scopes
   }
 
@@ -296,7 +325,14 @@ export class Pool<C extends Connection = Connection> {
 
   stats(): PoolStats {
     const { name, deadlines, transactions } = this
-    return snapshot(this.#lending, name, deadlines.clock.now(), this.#health.status, transactions.snapshot())
+    const now = deadlines.clock.now()
+    const sessions = [...this.sessions].map((session) => session.stats(now))
+    return snapshot(this.#lending, now, {
+      name,
+      health: this.#health.status,
+      transactions: transactions.snapshot(),
+      sessions,
+    })
   }
 
   /**

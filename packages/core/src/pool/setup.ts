@@ -5,6 +5,7 @@ import type { Connection, Driver, Endpoint } from '../driver.js'
 import type { MooringsError, PoolCounts } from '../errors.js'
 import type { CloseReason, HealthStatus } from '../events.js'
 import type { Resilience } from '../options.js'
+import type { SessionStats } from '../session/session-stats.js'
 import type { TransactionStats } from '../transaction/accounts.js'
 import type { Percentiles } from './histogram.js'
 
@@ -108,6 +109,8 @@ export interface PoolStats extends PoolCounts {
 
   /** What its transactions came to. */
   readonly transactions: TransactionStats
+  /** Those that go on, the oldest first. */
+  readonly sessions: readonly SessionStats[]
 
   readonly connections: readonly ConnectionStats[]
   /** By `host:port`. */

@@ -211,6 +211,34 @@ const meanings: { readonly [Field in keyof PoolStats]: Meaning } = {
       })
     },
   ],
+  sessions: [
+    'each session that goes on: whose it is, since when, and what it is doing',
+    async () => {
+      const { pool, clock } = fixture()
+      let end = () => {}
+      const ended = new Promise<void>((resolve) => {
+        end = resolve
+      })
+      const body = (session: { acquire(): Promise<unknown> }) => session.acquire().then(() => ended)
+      const done = pool.session(body, { name: 'import' })
+      await clock.advance(3_000)
+      expect(pool.stats().sessions).toEqual([
+        {
+          name: 'import',
+          begunAt: undefined,
+          ageMs: 3_000,
+          connection: 1,
+          statements: 0,
+          state: 'working',
+          inTransaction: false,
+          forMs: 3_000,
+        },
+      ])
+      end()
+      await done
+      expect(pool.stats().sessions).toEqual([])
+    },
+  ],
   connections: [
     'each connection: where it leads, what it is doing since when, how old and how used it is',
     async () => {

@@ -2,18 +2,14 @@
 
 import type { Connection } from '../driver.js'
 import { endpointName } from '../endpoint-name.js'
-import type { HealthStatus } from '../events.js'
-import type { TransactionStats } from '../transaction/accounts.js'
 import type { Lending } from './lending.js'
 import type { Entry } from './roster.js'
 import type { ConnectionStats, EndpointStats, PoolStats } from './setup.js'
 
 export function snapshot<C extends Connection>(
   lending: Lending<C>,
-  name: string,
   now: number,
-  health: HealthStatus | undefined,
-  transactions: TransactionStats,
+  { name, health, transactions, sessions }: Pick<PoolStats, 'name' | 'health' | 'transactions' | 'sessions'>,
 ): PoolStats {
   const { lifecycle, members, roster, supply, connector, accounts, leaks } = lending
   const counts = lending.counts()
@@ -49,6 +45,7 @@ export function snapshot<C extends Connection>(
     use: accounts.use.snapshot(),
     connect: accounts.connect.snapshot(),
     transactions,
+    sessions,
     connections: entries.map((entry) => ofConnection(entry, now)),
     endpoints: byEndpoint(entries),
     health,

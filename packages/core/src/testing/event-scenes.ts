@@ -10,6 +10,8 @@ export type CallerEvent = Extract<EventName, `moorings:${'lease' | 'acquire' | '
 
 export type TransactionEvent = Extract<EventName, `moorings:${'transaction' | 'commit' | 'after' | 'root'}:${string}`>
 
+export type SessionEvent = Extract<EventName, `moorings:session:${string}`>
+
 type Matcher = ReturnType<typeof expect.any>
 
 /** An event's own fields, or what they must match. */

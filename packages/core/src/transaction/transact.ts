@@ -5,6 +5,7 @@ import type { Connection } from '../driver.js'
 import { InvalidOptionsError, PropagationError } from '../errors.js'
 import type { Pool } from '../pool/pool.js'
 import { outsideTransaction, type TransactionContext } from '../scope.js'
+import type { Source } from '../session/source.js'
 import { runAttempts } from './attempts.js'
 import { Limits } from './limits.js'
 import type { TransactionScope } from './transaction.js'
@@ -27,6 +28,8 @@ export interface Inside<C extends Connection = Connection> {
 export interface Circumstances<C extends Connection, T> {
   /** The transaction it is asked for in. Default: what the call chain is inside of. */
   readonly inside?: Inside<C> | 'none' | undefined
+  /** Who gives it a connection, if it is a new one. Default: the session the call chain is inside of, else the pool. */
+  readonly source?: Source<C> | undefined
   /** Whether queries on the root database in the body's call chain join it. Default: as in the one around it, else true. */
   readonly joined?: boolean
   /** As the ORM does it: inside of another one its settings are passed over rather than refused. */
@@ -51,7 +54,7 @@ export async function transact<C extends Connection, T>(
   pool: Pool<C>,
   body: ScopeBody<C, T>,
   options: ResolvedTransaction,
-  { inside: given = pool.scopes.current, joined: wanted, lenient = false, without }: Circumstances<C, T> = {},
+  { inside: given = pool.scopes.current, source, joined: wanted, lenient = false, without }: Circumstances<C, T> = {},
 ): Promise<T> {
   const { propagation, durable } = options
   const inside = given === 'none' ? undefined : given
@@ -71,7 +74,9 @@ export async function transact<C extends Connection, T>(
     }
     return outsideTransaction(without)
   }
-  if (way === 'new' || inside === undefined) return runAttempts(pool, body, options, joined)
+  if (inside === undefined) return runAttempts(pool, body, options, { source: source ?? pool.source, joined })
+  // Also in a session, whose connection the one around it has.
+  if (way === 'new') return runAttempts(pool, body, options, { source: pool, joined })
   const { scope, context } = inside
   const settings = lenient ? [] : Object.entries(options.settings).filter(([, value]) => value !== undefined)
   if (settings.length > 0) {

@@ -179,6 +179,6 @@ function complete(
 }
 
 /** By what it can do: in a test's realm of its own it is not an instance of the global class. */
-function isSignal(value: unknown): boolean {
+export function isSignal(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value
 }

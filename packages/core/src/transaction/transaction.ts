@@ -15,7 +15,7 @@ import {
 import { publish } from '../events.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
-import type { Ambient, TransactionContext } from '../scope.js'
+import type { Ambient, Stretch, TransactionContext } from '../scope.js'
 import { After, type AfterEnd } from './after.js'
 import { Level } from './level.js'
 import { askOutcome } from './outcome.js'
@@ -40,6 +40,8 @@ export type TransactionState =
 
 /** A transaction as its body sees it; a nested one rejects every use once its savepoint has ended. */
 export interface TransactionScope<C extends Connection = Connection> {
+  /** The session on whose connection it is, if it is in one. */
+  readonly session: Stretch | undefined
   /**
    * The connection, for one use.
    *
@@ -101,7 +103,8 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     this.#pool = pool
     this.#lease = lease
     this.#exactlyOnce = exactlyOnce
-    this.#joined = joined
+    // The connection of its session is all that its call chain has.
+    this.#joined = joined || lease.session !== undefined
     const transaction = this
     this.context = {
       attempt,
@@ -131,6 +134,10 @@ export class Transaction<C extends Connection = Connection> implements Transacti
 
   get driver(): Driver<C> {
     return this.#pool.driver
+  }
+
+  get session(): Stretch | undefined {
+    return this.#lease.session
   }
 
   get connection(): C {
@@ -360,6 +367,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   #scope(level: Level): TransactionScope<C> {
     const transaction = this
     return {
+      session: this.session,
       get connection() {
         transaction.#assertOpen()
         level.assertUsable()
