@@ -1,0 +1,256 @@
+// Nested transactions beside each other and in each other: one at a time, and none through the one around it.
+
+import { describe, expect, it } from '@jest/globals'
+import { NestedTransactionOpenError, StatementError } from '../errors.js'
+import { deadlock } from '../testing/failures.js'
+import type { FakeConnection } from '../testing/fake-connection.js'
+import { type Gate, gate } from '../testing/gate.js'
+import { no } from '../testing/noting.js'
+import { expectNothingHeld, retrying, retryingAndRested, turns, untilRest } from '../testing/retrying.js'
+import { type Watched, watch } from '../testing/watch.js'
+import type { TransactionScope } from './transaction.js'
+
+type Scope = TransactionScope<FakeConnection>
+
+/** Opens nested ones whose end is the test's to decide. */
+class Siblings {
+  readonly gates: Gate[] = []
+  readonly began: number[] = []
+
+  open(scope: Scope): Watched<number> {
+    const number = this.gates.length
+    const goesOn = gate()
+    this.gates.push(goesOn)
+    return watch(
+      scope.savepoint(async ({ connection }) => {
+        this.began.push(number)
+        await connection.statement(`write ${number}`)
+        await goesOn.opened
+        return number
+      }),
+    )
+  }
+}
+
+describe('nested transactions beside each other', () => {
+  it('run one after the other in the order they were asked for, each released before the next begins', async () => {
+    const { pool, driver } = retrying()
+    const siblings = new Siblings()
+    let asked: Watched<number>[] = []
+    const result = watch(
+      pool.transaction(async (tx) => {
+        asked = [siblings.open(tx), siblings.open(tx), siblings.open(tx)]
+        while (asked.some(({ state }) => state === 'pending')) await turns(1)
+      }),
+    )
+    for (const number of [0, 1, 2]) {
+      await turns()
+      expect(siblings.began).toEqual(Array.from({ length: number + 1 }, (_, n) => n))
+      siblings.gates[number]?.open()
+    }
+    await turns(10)
+    expect(asked.map(({ value }) => value)).toEqual([0, 1, 2])
+    expect(result.state).toBe('resolved')
+    expect(driver.connection(1).sent).toEqual([
+      'begin',
+      ...[0, 1, 2].flatMap((n) => [`savepoint s${n}`, `write ${n}`, `release s${n}`]),
+      'commit',
+    ])
+  })
+
+  it('are undone one by one', async () => {
+    const { pool, driver } = retrying()
+    const nested = ['kept', 'undone', 'kept too'].map((text) => async (scope: Scope) => {
+      await scope.connection.statement(text)
+      if (text === 'undone') throw new Error('no')
+    })
+    const outcomes = await pool.transaction((tx) => Promise.allSettled(nested.map((body) => tx.savepoint(body))))
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(driver.connection(1).sent).toEqual([
+      'begin',
+      ...['savepoint s0', 'kept', 'release s0'],
+      ...['savepoint s1', 'undone', 'rollback to s1'],
+      ...['savepoint s2', 'kept too', 'release s2'],
+      'commit',
+    ])
+  })
+
+  it('wait on every level for their own sort only', async () => {
+    const { pool, driver } = retrying()
+    const pair = (scope: Scope, then: (inner: Scope) => unknown) =>
+      Promise.all(['a', 'b'].map((name) => scope.savepoint((inner) => then(inner), name)))
+    await pool.transaction((tx) => pair(tx, (outer) => pair(outer, (inner) => inner.connection.statement('write'))))
+    const inner = (n: number) => ['a', 'b'].map((name, at) => [`s${n + at}_${name}`] as const)
+    const sent: string[] = []
+    for (const [outer, first] of [
+      ['s0_a', 1],
+      ['s3_b', 4],
+    ] as const) {
+      sent.push(`savepoint ${outer}`)
+      for (const [name] of inner(first)) sent.push(`savepoint ${name}`, 'write', `release ${name}`)
+      sent.push(`release ${outer}`)
+    }
+    expect(driver.connection(1).sent).toEqual(['begin', ...sent, 'commit'])
+  })
+
+  it('that wait when the transaction ends are told that it has ended', async () => {
+    const setup = await retryingAndRested()
+    const siblings = new Siblings()
+    let asked: Watched<number>[] = []
+    const result = watch(
+      setup.pool.transaction(async (tx) => {
+        asked = [siblings.open(tx), siblings.open(tx)]
+        await turns()
+        throw new Error('no')
+      }),
+    )
+    await turns(10)
+    expect(result.error).toMatchObject({ message: 'no' })
+    siblings.gates[0]?.open()
+    await untilRest(setup)
+    expect(siblings.began).toEqual([0])
+    for (const { error } of asked) expect(error).toMatchObject({ name: 'TransactionEndedError' })
+    expect(setup.driver.connection(1).sent).toEqual(['begin', 'savepoint s0', 'write 0', 'rollback'])
+    expectNothingHeld(setup)
+  })
+
+  it('that wait in a nested one when that ends are told that it has ended', async () => {
+    const setup = await retryingAndRested()
+    const siblings = new Siblings()
+    let asked: Watched<number>[] = []
+    const result = watch(
+      setup.pool.transaction(async (tx) => {
+        const nested = tx.savepoint(async (scope) => {
+          asked = [siblings.open(scope), siblings.open(scope)]
+          await turns()
+        })
+        await nested.catch(() => {})
+        await turns(10)
+        siblings.gates[0]?.open()
+        await turns(10)
+      }),
+    )
+    await turns(60)
+    expect(siblings.began).toEqual([0])
+    expect(asked[1]?.error).toMatchObject({ name: 'TransactionEndedError' })
+    expect(result.state).not.toBe('pending')
+  })
+
+  it('one of whose connection is lost do not hang', async () => {
+    const setup = await retryingAndRested()
+    const siblings = new Siblings()
+    let asked: Watched<number>[] = []
+    const result = watch(
+      setup.pool.transaction(
+        async (tx) => {
+          asked = [siblings.open(tx), siblings.open(tx)]
+          while (asked.some(({ state }) => state === 'pending')) await turns(1)
+        },
+        { retry: false },
+      ),
+    )
+    await turns()
+    setup.driver.connection(1).lose()
+    siblings.gates[0]?.open()
+    await turns(20)
+    for (const { error } of asked) expect(error).toMatchObject({ name: 'ConnectionLostError' })
+    expect(result.error).toMatchObject({ name: 'ConnectionLostError' })
+  })
+})
+
+describe('one that is around a nested transaction', () => {
+  it('is refused every use meanwhile, on every level, and sends nothing', async () => {
+    const { pool, driver } = retrying()
+    await pool.transaction((tx) =>
+      tx.savepoint((outer) =>
+        outer.savepoint(async (inner) => {
+          const { length } = driver.connection(1).sent
+          for (const scope of [tx, outer]) expect(() => scope.connection).toThrow(NestedTransactionOpenError)
+          expect(driver.connection(1).sent).toHaveLength(length)
+          await inner.connection.statement('write')
+        }),
+      ),
+    )
+    expect(driver.connection(1).sent).toContain('write')
+  })
+
+  it('can be used again after it, whichever way that ended', async () => {
+    const { pool, driver } = retrying()
+    await pool.transaction(async (tx) => {
+      await tx.savepoint(() => {})
+      await tx.connection.statement('one')
+      await tx.savepoint(no).catch(() => {})
+      await tx.connection.statement('two')
+    })
+    expect(driver.connection(1).sent.filter((text) => /one|two/.test(text))).toEqual(['one', 'two'])
+  })
+
+  it('can be used again after a SAVEPOINT that was refused', async () => {
+    const { pool, driver } = retrying()
+    let ran = false
+    await pool
+      .transaction(async (tx) => {
+        tx.connection.next('savepoint', new StatementError('too many subtransactions'))
+        const nested = tx.savepoint(() => {
+          ran = true
+        })
+        await expect(nested).rejects.toMatchObject({ message: 'too many subtransactions' })
+        expect(() => tx.connection).not.toThrow()
+        throw new Error('the server has aborted it')
+      })
+      .catch(() => {})
+    expect(ran).toBe(false)
+    expect(driver.connection(1).sent.at(-1)).toBe('rollback')
+  })
+
+  it('is rolled back when its body ends before that, and is not run again for it', async () => {
+    const setup = await retryingAndRested()
+    const goesOn = gate()
+    let runs = 0
+    let orphan: Watched<unknown> = watch(Promise.resolve())
+    const result = watch(
+      setup.pool.transaction(async (tx) => {
+        runs++
+        orphan = watch(tx.savepoint(() => goesOn.opened.then(() => Promise.reject(deadlock()))))
+        await turns()
+      }),
+    )
+    await turns(20)
+    expect(result.error).toBeInstanceOf(NestedTransactionOpenError)
+    goesOn.open()
+    await untilRest(setup)
+    expect(runs).toBe(1)
+    expect(orphan.state).toBe('rejected')
+    expect(setup.driver.connection(1).sent).toEqual(['begin', 'savepoint s0', 'rollback'])
+    expectNothingHeld(setup)
+  })
+})
+
+describe('a nested one whose body ends before another in it', () => {
+  it.failing.each([
+    ['ends', () => {}],
+    ['fails', no],
+  ] as const)('is undone with that, and the rest goes on whatever comes of it when it %s', async (_, settle) => {
+    const { pool, driver } = retrying()
+    const goesOn = gate()
+    const result = watch(
+      pool.transaction(async (tx) => {
+        const nested = tx.savepoint(async (scope) => {
+          watch(scope.savepoint(() => goesOn.opened.then(settle)))
+          await turns()
+        })
+        await expect(nested).rejects.toBeInstanceOf(NestedTransactionOpenError)
+        goesOn.open()
+        await turns()
+        await tx.connection.statement('after')
+        return 'done'
+      }),
+    )
+    await turns(30)
+    expect(driver.connection(1).sent).toEqual([
+      ...['begin', 'savepoint s0', 'savepoint s1', 'rollback to s0'],
+      ...['after', 'commit'],
+    ])
+    expect(result.value).toBe('done')
+  })
+})
