@@ -1,6 +1,8 @@
 // T7, the driver's half: a transaction's id is known by the time of COMMIT, read in the same round trip as what it has
 // written; and whoever holds it can ask any connection to the same server what became of it.
 
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import {
@@ -18,6 +20,7 @@ import {
   type PostgresConnection,
   type PostgresPool,
 } from '@moorings/postgres'
+import { startCluster } from '../support/cluster.js'
 import { isCommit, isNamed } from '../support/matchers.js'
 import { until } from '../support/until.js'
 import { errorOf, useScene } from './scene.js'
@@ -241,6 +244,7 @@ describe("a transaction's id", () => {
     expect(ticketOf(connection).transactionId).toBe(id)
     expect(scene.proxy.statements.filter(isLook)).toHaveLength(1)
     await connection.rollback()
+    await connection.execute({ text: 'select 1' })
     // Of the last one, too.
     expect(ticketOf(connection).transactionId).toBe(id)
   })
@@ -294,11 +298,23 @@ describe("a transaction's id", () => {
     // Whatever it wrote may yet be kept, for all that is known.
     expect(connection.ticket).toBeUndefined()
     await connection.rollbackTo('s')
-    await connection.execute({ text: 'select 1' })
+    const { statements } = await said(() => connection.execute({ text: 'select 1' }))
+    expect(statements).toEqual(['select 1', lookText])
     const id = await seen(connection, 'pg_current_xact_id_if_assigned()')
     expect(connection.ticket).toEqual(id === null ? 'nothing' : expect.objectContaining({ transactionId: id }))
     expect(await connection.commit()).toBe('committed')
     expect(connection.lost).toBeUndefined()
+  })
+
+  it('T7: what the failure of a nested one leaves open is looked for before COMMIT', async () => {
+    const connection = await begun()
+    await connection.savepoint('s')
+    const described = { text: 'insert into nowhere values ($1)', values: ['a'] }
+    expect(await errorOf(connection.execute(described))).toMatchObject({ code: '42P01' })
+    await connection.rollbackTo('s')
+    await connection.commit()
+    expect(scene.proxy.statements.slice(-2)).toEqual([lookText, 'commit'])
+    expect(connection.ticket).toBe('nothing')
   })
 
   it('T7: a failure that is never undone is a roll-back', async () => {
@@ -519,4 +535,50 @@ describe('what became of a transaction', () => {
     const reason = new Error('too late')
     expect(await errorOf(ask(await ended('commit'), AbortSignal.abort(reason)))).toBe(reason)
   })
+})
+
+it('T7: a standby is not believed what became of a transaction, and one that was promoted cannot know', async () => {
+  const cluster = await startCluster()
+  try {
+    const open = () => openPool(cluster.url)
+    const { connection } = await lend(open())
+    await connection.begin({}, true)
+    await connection.execute({ text: 'create table marks (mark text)' })
+    await connection.commit()
+    const ticket = ticketOf(connection)
+    const { signal } = new AbortController()
+    const ask = async () => {
+      const pool = open()
+      return pool.driver.outcomeOf(ticket, (await lend(pool)).connection, signal)
+    }
+    expect(await ask()).toBe('committed')
+
+    await cluster.kill('SIGINT')
+    await writeFile(join(cluster.dataDir, 'standby.signal'), '')
+    // It counts as started once it is promoted.
+    const restarted = cluster.restart()
+    const standby = await until(async () => (await lend(open())).connection, { what: 'the standby' })
+    expect(standby.server).toMatchObject({ timeline: undefined })
+    await standby.begin({}, true)
+    await standby.execute({ text: `select pg_notify('a', 'b')` }).catch(() => {})
+    await standby.rollback()
+    await standby.begin({}, true)
+    await standby.execute({ text: 'with x as (select 1) select * from x' })
+    expect(await standby.commit()).toBe('committed')
+    expect(standby.ticket).toBe('nothing')
+    const driver = openPool(cluster.url).driver
+    expect(await errorOf(driver.outcomeOf(ticket, standby, signal))).toMatchObject({ retry: 'reconnect' })
+
+    await standby.execute({ text: 'select pg_promote()' })
+    await restarted
+    expect(await ask()).toBe('unknown')
+    // A connection that has outlived the promotion knows nothing of the new timeline, and so gives no ticket.
+    await standby.begin({}, true)
+    await standby.execute({ text: `insert into marks values ('a')` })
+    await standby.execute({ text: 'select 1' })
+    expect(standby.ticket).toBeUndefined()
+    await standby.commit()
+  } finally {
+    await cluster.stop()
+  }
 })

@@ -6,15 +6,11 @@
 import type { Duplex } from 'node:stream'
 import {
   addCallerFrames,
-  CommitOutcomeUnknownError,
   ConnectError,
   ConnectionLostError,
   type Deadlines,
   type ErrorSite,
   type MooringsError,
-  StatementCancelledError,
-  StatementError,
-  StatementTimeoutError,
 } from '@moorings/core'
 import type { ArrayTypes } from './array-types.js'
 import type { AsideAnswer, Asides } from './aside.js'
@@ -23,6 +19,7 @@ import { type Job, jobFor, keepParameters, type Lead, mapChunks, mapValue, type 
 import { type LibraryOptions, type LibraryQuery, serverError } from './library.js'
 import { originOf } from './origins.js'
 import type { SessionMarks } from './session-state.js'
+import { behindCursor, cancelled, leftOpen, outOfStep, ranOutside, timedOut } from './statement-errors.js'
 import type { Trace } from './trace.js'
 import type { BackendReader } from './wire.js'
 
@@ -445,36 +442,4 @@ export function isStream(value: unknown): value is Duplex {
 
 function isReadable(stream: Duplex): boolean {
   return typeof stream.read === 'function'
-}
-
-function outOfStep(): ConnectionLostError {
-  return new ConnectionLostError('The connection was given up: its statement ended in a way that leaves it out of step')
-}
-
-function ranOutside(cause: unknown): CommitOutcomeUnknownError {
-  return new CommitOutcomeUnknownError(
-    'BEGIN was refused, and the statement sent behind it was carried out all the same, outside of a transaction',
-    { cause },
-  )
-}
-
-function behindCursor(): MooringsError {
-  return new StatementError(
-    'A cursor on this connection waits for its reader: read it to its end first, or use another connection',
-    { code: 'CURSOR_OPEN' },
-  )
-}
-
-function leftOpen(): MooringsError {
-  return new StatementError('A transaction is begun with sql.begin() or on a connection from sql.reserve()', {
-    code: 'UNSAFE_TRANSACTION',
-  })
-}
-
-function timedOut(timeoutMs: number): MooringsError {
-  return new StatementTimeoutError(`The statement took longer than its limit of ${timeoutMs} ms`, { code: '57014' })
-}
-
-function cancelled(reason: unknown): MooringsError {
-  return new StatementCancelledError('The statement was cancelled by its signal', { code: '57014', cause: reason })
 }

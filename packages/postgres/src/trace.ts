@@ -97,6 +97,7 @@ export class Trace {
 
   /** It was ended by other means than ours. */
   left(): void {
+    if (!this.#open) return
     this.#open = false
     this.#unsure = true
   }
