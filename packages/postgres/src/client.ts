@@ -9,6 +9,10 @@ import {
   InvalidOptionsError,
   type Lease,
   MooringsError,
+  type Session,
+  type SessionContext,
+  type SessionOptions,
+  type Source,
   StatementCancelledError,
   type TransactionOptions,
   type TransactionScope,
@@ -36,7 +40,16 @@ export interface Client extends Sql {
    * call chain join it.
    */
   transaction<T>(options: TransactionOptions, body: Body<T>, circumstances?: Circumstances<T>): Promise<T>
+  /**
+   * As `pool.session`, with a client for its body whose statements, transactions and reserved connections are the
+   * session's, wherever they are called from. Those on the client itself are, in the body's call chain.
+   */
+  session<T>(options: SessionOptions, body: SessionBody<T>): Promise<T>
+  /** Who gives its statements their connections in the current call chain: a session, or the pool. */
+  source(): Source<PostgresConnection>
 }
+
+type SessionBody<T> = (client: Client, context: SessionContext) => T | Promise<T>
 
 /** Who carries a query out. */
 interface Carrier {
@@ -110,29 +123,25 @@ export function createClient(pool: PostgresPool): Client {
     connection.run(query, codec, options)
   }
 
-  const root: Carrier = {
-    carry(query) {
-      let scope: TransactionScope<PostgresConnection> | undefined
-      try {
-        scope = pool.joinable?.scope
-      } catch (error) {
-        query.reject(error)
-        return
-      }
-      if (scope !== undefined) {
-        inScope(scope, query)
-        return
-      }
-      const lease = pool.tryAcquire()
-      if (lease !== undefined) {
-        onLease(lease, query, { alone: true, done: () => lease.release() })
-        return
-      }
-      pool.acquire({ brief: true }).then(
-        (waited) => onLease(waited, query, { alone: true, done: () => waited.release() }),
-        (error: unknown) => query.reject(error),
-      )
-    },
+  /** By itself, unless the call chain is in a transaction that everything joins. */
+  const single = (from: Source<PostgresConnection>, query: LibraryQuery): void => {
+    let scope: TransactionScope<PostgresConnection> | undefined
+    try {
+      scope = from.joinable?.scope
+    } catch (error) {
+      query.reject(error)
+      return
+    }
+    if (scope !== undefined) {
+      inScope(scope, query)
+      return
+    }
+    // In a session it may leave a transaction open: the next statement meets it again.
+    const lend = (lease: Lease<PostgresConnection>): void =>
+      onLease(lease, query, { alone: lease.session === undefined, done: () => lease.release() })
+    const lease = from.tryAcquire()
+    if (lease !== undefined) lend(lease)
+    else from.acquire({ brief: true }).then(lend, (error: unknown) => query.reject(error))
   }
 
   const inScope = (scope: TransactionScope<PostgresConnection>, query: LibraryQuery): void => {
@@ -168,53 +177,69 @@ export function createClient(pool: PostgresPool): Client {
     return result
   }
 
-  const transaction = <T>(options: TransactionOptions, run: Body<T>, circumstances?: Circumstances<T>): Promise<T> =>
-    pool.transaction(
-      (scope, context) => body({ scope, context, joined: pool.scopes.current?.joined === true }, run),
-      options,
-      circumstances,
-    )
-
-  /** As postgres.js has it: for its own handle, unless the call chain is in a transaction that everything joins. */
-  const begin = async <T>(options: TransactionOptions, run: Body<T>): Promise<T> =>
-    transaction(options, run, { inside: pool.joinable ?? 'none', joined: false, lenient: true })
-
   const end = ({ timeout }: { timeout?: number | undefined } = {}): Promise<void> =>
     pool.close(timeout === undefined || timeout === null ? {} : { timeoutMs: timeout * 1_000 })
 
-  const members = {
-    pool,
-    transaction,
-    begin: async (a: unknown, b?: unknown) =>
-      typeof a === 'string' ? begin(parseModes(a), asBody(b)) : begin({}, asBody(a)),
-    async reserve(): Promise<ReservedSql> {
-      const lease = await pool.acquire()
-      const reserved: Carrier = { carry: (query) => onLease(lease, query, {}) }
-      return complete(
-        Object.assign(speak(template, reserved), members, {
-          // The pool's would run on another connection than the one that was reserved.
-          begin: notOffered('begin', 'on a reserved connection, send BEGIN and COMMIT yourself'),
-          transaction: notOffered('transaction', 'on a reserved connection, send BEGIN and COMMIT yourself'),
-          release: () => lease.release(),
-        }),
-        isReservedSql,
+  /** @param session whose it is; without one, whoever is around in the call chain lends the connections */
+  const facade = (session?: Session<PostgresConnection>): Client => {
+    const source = (): Source<PostgresConnection> => session ?? pool.source
+
+    const transaction = <T>(options: TransactionOptions, run: Body<T>, circumstances?: Circumstances<T>): Promise<T> =>
+      pool.transaction(
+        (scope, context) => body({ scope, context, joined: pool.scopes.current?.joined === true }, run),
+        options,
+        session === undefined
+          ? circumstances
+          : { source: session, inside: session.joinable ?? 'none', ...circumstances },
       )
-    },
-    listen: listener.listen.bind(listener),
-    end,
-    close: end,
-    subscribe: notOffered('subscribe', 'logical replication needs a connection of its own: use postgres.js beside it'),
-    largeObject: notOffered('largeObject', 'use lo_* functions in a transaction'),
-    options,
-    PostgresError: template.PostgresError,
-    CLOSE: template.CLOSE,
-    END: template.CLOSE,
+
+    /** As postgres.js has it: for its own handle, unless the call chain is in a transaction that everything joins. */
+    const begin = async <T>(options: TransactionOptions, run: Body<T>): Promise<T> =>
+      transaction(options, run, { inside: source().joinable ?? 'none', joined: false, lenient: true })
+
+    const members = {
+      pool,
+      source,
+      transaction,
+      session: <T>(options: SessionOptions, run: SessionBody<T>): Promise<T> =>
+        pool.session((begun, context) => run(facade(begun), context), options, source()),
+      begin: async (a: unknown, b?: unknown) =>
+        typeof a === 'string' ? begin(parseModes(a), asBody(b)) : begin({}, asBody(a)),
+      async reserve(): Promise<ReservedSql> {
+        const lease = await source().acquire()
+        const reserved: Carrier = { carry: (query) => onLease(lease, query, {}) }
+        return complete(
+          Object.assign(speak(template, reserved), members, {
+            // The pool's would run on another connection than the one that was reserved.
+            begin: notOffered('begin', 'on a reserved connection, send BEGIN and COMMIT yourself'),
+            transaction: notOffered('transaction', 'on a reserved connection, send BEGIN and COMMIT yourself'),
+            release: () => lease.release(),
+          }),
+          isReservedSql,
+        )
+      },
+      listen: listener.listen.bind(listener),
+      end,
+      close: end,
+      subscribe: notOffered(
+        'subscribe',
+        'logical replication needs a connection of its own: use postgres.js beside it',
+      ),
+      largeObject: notOffered('largeObject', 'use lo_* functions in a transaction'),
+      options,
+      PostgresError: template.PostgresError,
+      CLOSE: template.CLOSE,
+      END: template.CLOSE,
+    }
+    const client = Object.defineProperty(
+      Object.assign(speak(template, { carry: (query) => single(source(), query) }), members),
+      'parameters',
+      { get: () => driver.parameters, enumerable: true },
+    )
+    return complete(client, isClient)
   }
-  const client = Object.defineProperty(Object.assign(speak(template, root), members), 'parameters', {
-    get: () => driver.parameters,
-    enumerable: true,
-  })
-  return complete(client, isClient)
+
+  return facade()
 }
 
 /** The tagged template and what belongs to it, its queries carried out by the given carrier. */
@@ -305,7 +330,7 @@ function isReservedSql(value: unknown): value is ReservedSql {
 }
 
 function isClient(value: unknown): value is Client {
-  return has(value, [...rooted, 'pool', 'transaction'])
+  return has(value, [...rooted, 'pool', 'transaction', 'session', 'source'])
 }
 
 function complete<T>(value: unknown, whole: (value: unknown) => value is T): T {
