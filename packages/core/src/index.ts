@@ -76,6 +76,7 @@ export {
   afterCommit,
   afterRollback,
   currentTransaction,
+  followCallChains,
   outsideTransaction,
   Scopes,
   type Stretch,

@@ -33,6 +33,25 @@ interface Frame {
 
 const frames = new AsyncLocalStorage<Frame>()
 
+let following = false
+
+/**
+ * Has call chains followed from now on: to be called well before `enter`. Before Node 24, what was waiting for something when
+ * the first use was made has nothing of its own to note things on when it goes on, and what is noted there is everybody's.
+ */
+export function followCallChains(): void {
+  if (following) return
+  following = true
+  const nowhere = {
+    pool: undefined,
+    lease: () => undefined,
+    context: () => undefined,
+    open: () => false,
+    outer: undefined,
+  }
+  frames.run(nowhere, () => {})
+}
+
 /** What is over is let go of: work that goes on starting new work would make an endless chain. */
 function outer(): Frame | undefined {
   let at = frames.getStore()

@@ -1,7 +1,14 @@
 // Kysely's driver: connections are leases bound late, transactions are core's. What Kysely logs are the statements that
 // begin and end a transaction, too, so those go through `executeQuery` like any other.
 
-import { InvalidOptionsError, PoolClosedError, TransactionAbortedError, type TransactionScope } from '@moorings/core'
+import {
+  type Ambient,
+  followCallChains,
+  InvalidOptionsError,
+  PoolClosedError,
+  TransactionAbortedError,
+  type TransactionScope,
+} from '@moorings/core'
 import { beginStatement, type PostgresConnection, type PostgresPool, quoted } from '@moorings/postgres'
 import { CompiledQuery, type DatabaseConnection, type Driver, type TransactionSettings } from 'kysely'
 import type { Codec } from './codec.js'
@@ -13,8 +20,8 @@ export interface Usage {
   ended(): Promise<void>
 }
 
-/** Transactions that `withTransaction` has begun, for the one handle of Kysely's that is to stand for them. */
-export const adoptable = new WeakSet<TransactionScope<PostgresConnection>>()
+/** What `withTransaction` has begun or joined, for the one handle of Kysely's that is to stand for it. */
+export const adoptable = new WeakSet<Ambient<TransactionScope<PostgresConnection>>>()
 
 /** Kysely recognises its own error by this, also in a copy of the package; then it knows that nothing is left to roll back. */
 const kyselyAborted = Symbol.for('kysely.AbortedTransactionError')
@@ -27,6 +34,8 @@ export class ResilientPostgresDriver implements Driver {
   constructor(codec: Codec, usage: Usage) {
     this.#codec = codec
     this.#usage = usage
+    // Before the first call of Kysely's, which waits for one thing after the other before it begins a transaction.
+    followCallChains()
   }
 
   // Its options carry the signal of whichever call came first: not to be heeded.
@@ -49,7 +58,7 @@ export class ResilientPostgresDriver implements Driver {
     const handle = leased(connection)
     const around = handle.enter()
     // Its own BEGIN, and the one that is waited for: what comes later in the same call chain is nested.
-    if (around !== undefined && adoptable.delete(around.scope)) {
+    if (around !== undefined && adoptable.delete(around)) {
       await handle.control(beginStatement(wanted), async () => handle.adopt(around))
       return
     }
