@@ -20,7 +20,7 @@ interface AnyDatabase {
   transaction: (body: never) => unknown
 }
 
-type Body<T = unknown> = (tx: Transactional, context: TransactionContext) => Promise<T> | T
+export type Body<T = unknown, Tx = Transactional> = (tx: Tx, context: TransactionContext) => Promise<T> | T
 
 /** What every release's database and transaction objects share. */
 interface Transactional {
@@ -108,14 +108,16 @@ function adapted(tx: Transactional, { begin, inside }: Known): Transactional {
 
 /**
  * Begins a transaction on a database, or one inside of a transaction, as a transaction that its whole call chain is in.
+ * Where there is to be none the body is given the database itself.
  *
  * @throws InvalidOptionsError when it is no database of ours
  */
 export function beginOn<T>(db: unknown, body: Body<T>, options: TransactionOptions): Promise<T> {
   const found = isTransactional(db) ? known.get(db._.session) : undefined
-  if (found === undefined) throw notOurs(db)
+  if (!isTransactional(db) || found === undefined) throw notOurs(db)
   const { begin, inside } = found
-  return begin(body, options, { joined: true, ...(inside && { inside }) })
+  if (inside !== undefined) return begin(body, options, { joined: true, inside })
+  return begin(body, options, { joined: true, without: (context) => body(db, context) })
 }
 
 function notOurs(db: unknown): InvalidOptionsError {

@@ -1,7 +1,7 @@
 // Transactions as a function, for whatever begins them.
 
-import type { TransactionContext, TransactionOptions } from '@moorings/core'
-import { beginOn } from './resilience.js'
+import type { TransactionOptions } from '@moorings/core'
+import { type Body, beginOn } from './resilience.js'
 import type { TransactionOf } from './types.js'
 
 /** A database of ours, or a transaction of one. */
@@ -27,9 +27,26 @@ export interface TransactionHost {
  *   return tx.insert(orders).values({ item }).returning()
  * }, { isolationLevel: 'serializable', timeoutMs: 5_000 })
  */
+export function withTransaction<Host extends TransactionHost, T>(
+  db: Host,
+  body: Body<T, TransactionOf<Host>>,
+  options?: TransactionOptions & { propagation?: 'nested' | 'required' | 'requiresNew' | 'mandatory' | undefined },
+): Promise<T>
+/** Where there is to be no transaction the body is given `db` itself, and each of its statements stands for itself. */
+export function withTransaction<Host extends TransactionHost, T>(
+  db: Host,
+  body: Body<T, Host>,
+  options: TransactionOptions & { propagation: 'never' | 'notSupported' },
+): Promise<T>
+/** With `supports` it is a transaction if there is one around it, and else `db` itself. */
+export function withTransaction<Host extends TransactionHost, T>(
+  db: Host,
+  body: Body<T, TransactionOf<Host> | Host>,
+  options: TransactionOptions,
+): Promise<T>
 export async function withTransaction<Host extends TransactionHost, T>(
   db: Host,
-  body: (tx: TransactionOf<Host>, context: TransactionContext) => Promise<T> | T,
+  body: Body<T, TransactionOf<Host>>,
   options: TransactionOptions = {},
 ): Promise<T> {
   return beginOn(db, body, options)

@@ -3,6 +3,7 @@
 
 import {
   type Circumstances,
+  InvalidOptionsError,
   type TransactionContext,
   TransactionEndedError,
   type TransactionOptions,
@@ -14,6 +15,8 @@ import { adoptable, leased } from './driver.js'
 
 /** What a transaction can be begun on, or inside of. */
 export type TransactionHost<DB> = Kysely<DB> | Transaction<DB> | ControlledTransaction<DB, string[]>
+
+type Body<T, Tx> = (tx: Tx, context: TransactionContext) => Promise<T> | T
 
 /**
  * Runs the body in a transaction: BEGIN, the body, COMMIT; ROLLBACK if it throws, and what it threw is what the caller gets.
@@ -32,9 +35,23 @@ export type TransactionHost<DB> = Kysely<DB> | Transaction<DB> | ControlledTrans
  *   return tx.insertInto('orders').values({ item: id }).returningAll().executeTakeFirstOrThrow()
  * }, { isolationLevel: 'serializable', timeoutMs: 5_000 })
  */
+export function withTransaction<DB, T>(
+  db: TransactionHost<DB>,
+  body: Body<T, Transaction<DB>>,
+  options?: TransactionOptions & { propagation?: 'nested' | 'required' | 'requiresNew' | 'mandatory' | undefined },
+): Promise<T>
+/**
+ * With `never` and `notSupported` the body is given `db` itself, and each of its statements stands for itself; with
+ * `supports` as well, unless there is a transaction around it.
+ */
+export function withTransaction<DB, T>(
+  db: TransactionHost<DB>,
+  body: Body<T, Kysely<DB>>,
+  options: TransactionOptions,
+): Promise<T>
 export async function withTransaction<DB, T>(
   db: TransactionHost<DB>,
-  body: (tx: Transaction<DB>, context: TransactionContext) => Promise<T> | T,
+  body: Body<T, Kysely<DB>> | Body<T, Transaction<DB>>,
   options: TransactionOptions = {},
 ): Promise<T> {
   const handle = await handleOf(db)
@@ -42,17 +59,20 @@ export async function withTransaction<DB, T>(
   if (isTransaction(db) && ambient?.open() !== true) {
     throw new TransactionEndedError('This transaction has ended: nothing can be nested in it')
   }
+  // A handle stays on its connection, and Kysely tells nobody which database it came from.
+  if (isTransaction(db) && options?.propagation === 'requiresNew') {
+    const allowed = 'nested, required, mandatory or supports on the handle of a transaction; give it the root database'
+    throw new InvalidOptionsError([{ path: 'options.propagation', given: "'requiresNew'", allowed }])
+  }
   const circumstances: Circumstances<PostgresConnection, T> =
-    ambient === undefined ? { joined: true } : { inside: ambient, joined: true }
+    ambient === undefined ? { joined: true, without: withoutOne(db, body, options) } : { inside: ambient, joined: true }
   return pool.transaction(
-    async (scope, context) => {
+    async (_, context) => {
       if (isTransaction(db)) return body(db, context)
-      adoptable.add(scope)
-      try {
-        return await db.transaction().execute(async (tx) => body(tx, context))
-      } finally {
-        adoptable.delete(scope)
-      }
+      // One for each call, while several may be part of the same scope.
+      const { current } = pool.scopes
+      if (current !== undefined) adoptable.add(current)
+      return db.transaction().execute(async (tx) => body(tx, context))
     },
     options,
     circumstances,
@@ -66,4 +86,22 @@ function handleOf<DB>(db: TransactionHost<DB>): Promise<LeasedConnection> {
 
 function isTransaction<DB>(db: TransactionHost<DB>): db is Transaction<DB> {
   return db.isTransaction
+}
+
+/** What it does where there is to be no transaction: there the overloads have seen to it that the database will do. */
+function withoutOne<DB, T>(
+  db: TransactionHost<DB>,
+  body: Body<T, Kysely<DB>> | Body<T, Transaction<DB>>,
+  options: TransactionOptions,
+): Circumstances<PostgresConnection, T>['without'] {
+  if (isTransaction(db) || !takesDatabase(body, options)) return undefined
+  return (context) => body(db, context)
+}
+
+function takesDatabase<DB, T>(
+  _body: Body<T, Kysely<DB>> | Body<T, Transaction<DB>>,
+  options: TransactionOptions | null,
+): _body is Body<T, Kysely<DB>> {
+  const propagation = options?.propagation
+  return propagation === 'supports' || propagation === 'never' || propagation === 'notSupported'
 }

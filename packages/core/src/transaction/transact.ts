@@ -4,10 +4,11 @@
 import type { Connection } from '../driver.js'
 import { InvalidOptionsError, PropagationError } from '../errors.js'
 import type { Pool } from '../pool/pool.js'
-import { outsideTransaction, type TransactionContext } from '../scope.js'
+import type { TransactionContext } from '../scope.js'
 import type { Source } from '../session/source.js'
 import { runAttempts } from './attempts.js'
 import { Limits } from './limits.js'
+import { withNone } from './none.js'
 import type { TransactionScope } from './transaction.js'
 import type { Propagation, ResolvedTransaction } from './transaction-options.js'
 
@@ -35,7 +36,7 @@ export interface Circumstances<C extends Connection, T> {
   /** As the ORM does it: inside of another one its settings are passed over rather than refused. */
   readonly lenient?: boolean
   /** What is done where there is to be no transaction. Without it such a propagation is refused. */
-  readonly without?: (() => Promise<T> | T) | undefined
+  readonly without?: ((context: TransactionContext) => Promise<T> | T) | undefined
 }
 
 type Way = 'new' | 'savepoint' | 'join' | 'none'
@@ -58,7 +59,8 @@ export async function transact<C extends Connection, T>(
 ): Promise<T> {
   const { propagation, durable } = options
   const inside = given === 'none' ? undefined : given
-  const joined = wanted ?? inside?.joined ?? true
+  // Who steps into the ORM's own transaction has not left what everything joins.
+  const joined = inside?.joined === true || (wanted ?? inside?.joined ?? true)
   if (durable && inside !== undefined) {
     throw new PropagationError('A durable transaction was asked for inside another one, which could undo it')
   }
@@ -69,21 +71,19 @@ export async function transact<C extends Connection, T>(
   }
   if (way === 'none') {
     if (without === undefined) {
-      const allowed = 'a propagation that gives a transaction: required, requiresNew, nested or mandatory'
+      const allowed =
+        'required, requiresNew, nested or mandatory; the others with withTransaction() on the root database'
       throw new InvalidOptionsError([{ path: 'options.propagation', given: `'${propagation}'`, allowed }])
     }
-    return outsideTransaction(without)
+    // A role, a tenant: not to be dropped unnoticed.
+    refuseSettings(options, 'need one, and here there is none')
+    return withNone(pool, without, options)
   }
   if (inside === undefined) return runAttempts(pool, body, options, { source: source ?? pool.source, joined })
   // Also in a session, whose connection the one around it has.
   if (way === 'new') return runAttempts(pool, body, options, { source: pool, joined })
   const { scope, context } = inside
-  const settings = lenient ? [] : Object.entries(options.settings).filter(([, value]) => value !== undefined)
-  if (settings.length > 0) {
-    throw new PropagationError(
-      `The transaction's settings (${settings.map(([name]) => name).join(', ')}) belong to the outermost one: inside it they cannot be changed`,
-    )
-  }
+  if (!lenient) refuseSettings(options, 'belong to the outermost one: inside it they cannot be changed')
   if (way === 'savepoint')
     return scope.savepoint((nested) => within(pool, { scope: nested, context, joined }, body, options))
   try {
@@ -113,4 +113,11 @@ async function within<C extends Connection, T>(
     open = false
     limits.end()
   }
+}
+
+/** What goes with BEGIN has nowhere to go. */
+function refuseSettings({ settings }: ResolvedTransaction, why: string): void {
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined)
+  if (given.length === 0) return
+  throw new PropagationError(`The transaction's settings (${given.map(([name]) => name).join(', ')}) ${why}`)
 }
