@@ -275,7 +275,9 @@ export class LeasedConnection implements DatabaseConnection {
     const own = this.ambient
     if (own === undefined) return this.#lease === undefined ? this.#pool.joinable?.scope : undefined
     const { current } = this.#pool.scopes
-    return current?.context === own.context ? current.scope : own.scope
+    // A chain that has begun it without being in it (`startTransaction`) is still where it began it.
+    if (current?.context !== own.context || current.scope === this.#part?.around) return own.scope
+    return current.scope
   }
 
   #connectionIn(scope: TransactionScope<PostgresConnection> | undefined): PostgresConnection {
@@ -299,6 +301,8 @@ export class LeasedConnection implements DatabaseConnection {
 /** A transaction of somebody else's. */
 interface Part {
   readonly ambient: Ambient<TransactionScope<PostgresConnection>>
+  /** What its savepoint is in. */
+  readonly around?: TransactionScope<PostgresConnection>
   /** Ends the savepoint that is this handle's own: keeps it, or undoes it for a reason. */
   readonly end: ((undo: RolledBack | undefined) => Promise<void>) | undefined
 }
@@ -318,7 +322,8 @@ function nestIn(around: Inside<PostgresConnection>): Promise<Part> {
             else undo(why)
             await done
           }
-          begun({ ambient: { scope, context: around.context, joined: true, open: () => open }, end })
+          const ambient = { scope, context: around.context, joined: true, open: () => open }
+          begun({ ambient, around: around.scope, end })
         }),
     )
     done.catch(failed)
