@@ -1,7 +1,9 @@
 // Both ORMs behind one small face, so that a scenario is written once and run through each.
 
+import type { TransactionContext, TransactionOptions } from '@moorings/core'
+import { withTransaction as withDrizzle } from '@moorings/drizzle'
 import { drizzle, type ResilientDatabase } from '@moorings/drizzle/postgres-js'
-import { ResilientPostgresDialect } from '@moorings/kysely'
+import { ResilientPostgresDialect, withTransaction as withKysely } from '@moorings/kysely'
 import { type ConnectionInput, createPool, PostgresPool } from '@moorings/postgres'
 import { pgTable, text } from 'drizzle-orm/pg-core'
 import { type ControlledTransaction, Kysely, sql as kyselySql, type Transaction } from 'kysely'
@@ -28,9 +30,14 @@ export interface Tx extends Runner {
   nested<T>(body: (tx: Tx) => Promise<T>): Promise<T>
 }
 
+export type Body<T> = (tx: Tx, context: TransactionContext) => Promise<T>
+
 export interface Db extends Runner {
   readonly pool: PostgresPool
+  /** The ORM's own. */
   transaction<T>(body: (tx: Tx) => Promise<T>): Promise<T>
+  /** What is retried, and takes options. */
+  withTransaction<T>(body: Body<T>, options?: TransactionOptions): Promise<T>
   close(): Promise<void>
 }
 
@@ -60,16 +67,32 @@ function drizzleTx(tx: DrizzleTransaction): Tx {
   return { ...drizzleRunner(tx), nested: (body) => tx.transaction((nested) => body(drizzleTx(nested))) }
 }
 
+function openDrizzle(connection: ConnectionInput | PostgresPool, resilience?: ResilienceOptions) {
+  const pool = poolOf(connection, resilience)
+  const db = drizzle({ client: pool })
+  return { db, common: { pool, ...drizzleRunner(db), close: () => db.$client.end() } }
+}
+
 const drizzleOrm: Orm = {
   name: 'drizzle',
   open(connection, resilience) {
-    const pool = poolOf(connection, resilience)
-    const db = drizzle({ client: pool })
+    const { db, common } = openDrizzle(connection, resilience)
     return {
-      pool,
-      ...drizzleRunner(db),
+      ...common,
       transaction: (body) => db.transaction((tx) => body(drizzleTx(tx))),
-      close: () => db.$client.end(),
+      withTransaction: (body, options) => db.transaction((tx, context) => body(drizzleTx(tx), context), options),
+    }
+  },
+}
+
+const drizzleByFunction: Orm = {
+  name: 'drizzle, withTransaction',
+  open(connection, resilience) {
+    const { db, common } = openDrizzle(connection, resilience)
+    return {
+      ...common,
+      transaction: (body) => withDrizzle(db, (tx) => body(drizzleTx(tx))),
+      withTransaction: (body, options) => withDrizzle(db, (tx, context) => body(drizzleTx(tx), context), options),
     }
   },
 }
@@ -85,9 +108,9 @@ function kyselyRunner(db: Kysely<Schema>): Runner {
   }
 }
 
+/** Kysely itself nests controlled transactions only. */
 function kyselyTx(trx: Transaction<Schema>): Tx {
-  const nested = () => Promise.reject(new Error('Kysely nests controlled transactions only'))
-  return { ...kyselyRunner(trx), nested }
+  return { ...kyselyRunner(trx), nested: (body) => withKysely(trx, (nested) => body(kyselyTx(nested))) }
 }
 
 function controlledTx(trx: ControlledTransaction<Schema, string[]>): Tx {
@@ -114,7 +137,9 @@ function openKysely(connection: ConnectionInput | PostgresPool, resilience?: Res
     await db.destroy()
     await pool.close()
   }
-  return { db, common: { pool, ...kyselyRunner(db), close } }
+  const withTransaction: Db['withTransaction'] = (body, options) =>
+    withKysely(db, (trx, context) => body(kyselyTx(trx), context), options)
+  return { db, common: { pool, ...kyselyRunner(db), close, withTransaction } }
 }
 
 const kyselyOrm: Orm = {
@@ -122,6 +147,14 @@ const kyselyOrm: Orm = {
   open(connection, resilience) {
     const { db, common } = openKysely(connection, resilience)
     return { ...common, transaction: (body) => db.transaction().execute((trx) => body(kyselyTx(trx))) }
+  },
+}
+
+const kyselyByFunction: Orm = {
+  name: 'kysely, withTransaction',
+  open(connection, resilience) {
+    const { common } = openKysely(connection, resilience)
+    return { ...common, transaction: (body) => common.withTransaction(body) }
   },
 }
 
@@ -152,8 +185,12 @@ const kyselyControlled: Orm = {
 export const orms = [drizzleOrm, kyselyOrm]
 /** For scenarios of transactions. */
 export const transactional = [drizzleOrm, kyselyOrm, kyselyControlled]
+/** Through `withTransaction`: what can be done with `transactional`, too. */
+export const byFunction = [drizzleByFunction, kyselyByFunction]
+/** For scenarios of transactions that are run again or take options, by `withTransaction` of the database. */
+export const retried = [drizzleOrm, ...byFunction]
 /** For scenarios of nested transactions. */
-export const nesting = [drizzleOrm, kyselyControlled]
+export const nesting = [drizzleOrm, drizzleByFunction, kyselyControlled]
 
 /** A statement of the given length, to be sent in one write or in several. */
 export function padded(sql: string, length: number): string {

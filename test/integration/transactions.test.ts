@@ -8,7 +8,7 @@ import { drizzle } from '@moorings/drizzle/postgres-js'
 import { TransactionRollbackError } from 'drizzle-orm'
 import { executes } from '../support/matchers.js'
 import { until } from '../support/until.js'
-import { backendOf, type Db, nesting, type Orm, type Tx, transactional } from './orms.js'
+import { backendOf, byFunction, type Db, nesting, type Orm, type Tx, transactional } from './orms.js'
 import { errorOf, outcome, useScene, within } from './scene.js'
 
 const scene = useScene()
@@ -33,7 +33,7 @@ async function healed(db: Db, lostPid: number): Promise<void> {
   expect(db.pool.stats()).toMatchObject({ leased: 0, idle: 1, created: 2 })
 }
 
-describe.each(transactional)('$name', (orm: Orm) => {
+describe.each([...transactional, ...byFunction])('$name', (orm: Orm) => {
   it('T1: what the body returns is returned, and what it did is there', async () => {
     const db = scene.open(orm, single)
     const value = { any: 'value' }
