@@ -30,7 +30,7 @@ const defaults = {
   transaction: {
     retry: {
       maxRetries: 5,
-      maxConflictRetries: 10,
+      maxConflictRetries: 20,
       initialDelayMs: 100,
       maxDelayMs: 5_000,
       factor: 2,

@@ -41,7 +41,7 @@ export interface RetryOptions {
   maxRetries?: number | undefined
   /**
    * How often after a conflict with another transaction: a deadlock (40P01) or a serialization failure (40001). Default
-   * 10; 0 = never.
+   * 20; 0 = never.
    */
   maxConflictRetries?: number | undefined
   /** The pause before the first retry, before jitter, in milliseconds. Default 100, or `maxDelayMs` if less. */
@@ -70,7 +70,7 @@ export type ResolvedRetry = {
 
 export const usualRetry: ResolvedRetry = Object.freeze({
   maxRetries: 5,
-  maxConflictRetries: 10,
+  maxConflictRetries: 20,
   initialDelayMs: 100,
   maxDelayMs: 5_000,
   factor: 2,

@@ -11,7 +11,7 @@ describe('resilience.transaction', () => {
     const resolved = resolve(input)
     input.retry.maxRetries = 2
     input.timeoutMs = 6
-    expect(resolved).toMatchObject({ retry: { maxRetries: 1, maxConflictRetries: 10 }, timeoutMs: 5 })
+    expect(resolved).toMatchObject({ retry: { maxRetries: 1, maxConflictRetries: 20 }, timeoutMs: 5 })
     for (const part of [resolved, resolved.retry]) expect(Object.isFrozen(part)).toBe(true)
     expect(Object.isFrozen(input.retry)).toBe(false)
   })

@@ -33,14 +33,14 @@ describe('resolveTransactionOptions', () => {
     })
     for (const given of [undefined, {}, { durable: undefined }]) {
       expect(resolveTransactionOptions(given, own)).toMatchObject({
-        retry: { maxRetries: 1, maxConflictRetries: 10, jitter: 'none' },
+        retry: { maxRetries: 1, maxConflictRetries: 20, jitter: 'none' },
         exactlyOnce: false,
         timeoutMs: 7,
       })
     }
     expect(resolveTransactionOptions({ exactlyOnce: true, timeoutMs: 0, retry: { maxRetries: 2 } }, own)).toMatchObject(
       {
-        retry: { maxRetries: 2, maxConflictRetries: 10, jitter: 'none' },
+        retry: { maxRetries: 2, maxConflictRetries: 20, jitter: 'none' },
         exactlyOnce: true,
         timeoutMs: 0,
       },
