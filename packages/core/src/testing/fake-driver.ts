@@ -93,7 +93,11 @@ export class FakeDriver implements Driver<FakeConnection> {
     return at === 'connect' ? new ConnectError(message, options) : new StatementError(message, options)
   }
 
-  async outcomeOf({ transactionId }: CommitTicket): Promise<CommitOutcome> {
+  async outcomeOf(
+    { transactionId }: CommitTicket,
+    _connection: FakeConnection,
+    _signal: AbortSignal,
+  ): Promise<CommitOutcome> {
     this.asked.push(transactionId)
     const outcome = this.outcomes.shift() ?? 'unknown'
     if (outcome instanceof Error) throw outcome
