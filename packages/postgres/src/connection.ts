@@ -33,7 +33,7 @@ import { holdProcess } from './socket.js'
 import { isStream, type QueueParts, StatementQueue } from './statement-queue.js'
 import { Trace } from './trace.js'
 import type { BackendKey } from './wire.js'
-import { beginStatement, quoted } from './words.js'
+import { beginText, quoted } from './words.js'
 
 /** Everything a connection is made of, once its socket is open. */
 export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | 'marks' | 'asides'> {
@@ -247,7 +247,7 @@ export class PostgresConnection implements Connection {
    * statements, too; COMMIT and ROLLBACK of a transaction without any are not sent either.
    */
   async begin(settings?: TransactionSettings, traced = false): Promise<void> {
-    const text = beginStatement(settings)
+    const text = beginText(settings)
     const lost = this.#lost
     if (lost !== undefined) throw new ConnectionLostError(lost.message, { code: lost.code, cause: lost })
     const server = traced ? this.#server : undefined

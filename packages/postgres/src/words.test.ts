@@ -1,23 +1,23 @@
 import { describe, expect, it } from '@jest/globals'
 import { InvalidOptionsError } from '@moorings/core'
-import { beginStatement, parseModes } from './words.js'
+import { beginStatement, beginText, parseModes } from './words.js'
 
-describe('beginStatement', () => {
+describe('beginText', () => {
   it('is a bare BEGIN without settings', () => {
-    expect(beginStatement()).toBe('begin')
-    expect(beginStatement({ isolationLevel: undefined })).toBe('begin')
+    expect(beginText()).toBe('begin')
+    expect(beginText({ isolationLevel: undefined })).toBe('begin')
   })
 
   it('names every mode that was set', () => {
-    expect(beginStatement({ isolationLevel: 'serializable', accessMode: 'read only', deferrable: true })).toBe(
-      'begin; set transaction isolation level serializable, read only, deferrable',
+    expect(beginText({ isolationLevel: 'serializable', accessMode: 'read only', deferrable: true })).toBe(
+      'begin; set transaction isolation level serializable read only deferrable',
     )
-    expect(beginStatement({ deferrable: false })).toBe('begin; set transaction not deferrable')
+    expect(beginText({ deferrable: false })).toBe('begin; set transaction not deferrable')
   })
 
   it('sets limits, settings and the role for this transaction, the role last', () => {
     expect(
-      beginStatement({
+      beginText({
         role: 'ad"min',
         settings: { 'app.tenant': 42, 'app.name': "o'neill", 'app.path': 'c:\\', 'app.on': true },
         idleTimeoutMs: 0,
@@ -32,7 +32,7 @@ describe('beginStatement', () => {
         "pg_catalog.set_config('app.path', E'c:\\\\', true), pg_catalog.set_config('app.on', 'true', true); " +
         'set local role "ad""min"',
     )
-    expect(beginStatement({ settings: {} })).toBe('begin')
+    expect(beginText({ settings: {} })).toBe('begin')
   })
 
   it.each<[string, object]>([
@@ -56,7 +56,7 @@ describe('beginStatement', () => {
     ['settings.Role', { settings: { Role: 'none' } }],
     ['settings.session_authorization', { settings: { session_authorization: 'admin' } }],
   ])('refuses what cannot be said, before anything is sent: %s', (path, settings) => {
-    const begin = () => beginStatement(settings)
+    const begin = () => beginText(settings)
     expect(begin).toThrow(InvalidOptionsError)
     expect(begin).toThrow(expect.objectContaining({ problems: [expect.objectContaining({ path })] }))
   })
@@ -65,7 +65,7 @@ describe('beginStatement', () => {
     const settings: object = { role: '', lockTimeoutMs: -1, settings: { 'app.user': 'jane\0doe' } }
     let thrown: unknown
     try {
-      beginStatement(settings)
+      beginText(settings)
     } catch (error) {
       thrown = error
     }
@@ -73,6 +73,16 @@ describe('beginStatement', () => {
       problems: [{ path: 'lockTimeoutMs' }, { path: 'settings["app.user"]' }, { path: 'role' }],
     })
     expect(String(thrown)).not.toMatch(/jane/)
+  })
+})
+
+describe('beginStatement', () => {
+  it('says the same as a log should show it', () => {
+    expect(beginStatement()).toBe('begin')
+    expect(beginStatement({ isolationLevel: 'serializable', accessMode: 'read write' })).toBe(
+      'start transaction isolation level serializable read write',
+    )
+    expect(beginStatement({ lockTimeoutMs: 5 })).toBe('begin; set local lock_timeout = 5')
   })
 })
 

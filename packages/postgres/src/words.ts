@@ -34,18 +34,32 @@ const MAX_MS = 2 ** 31 - 1
 const MAX_NAME_BYTES = 63
 
 /**
- * BEGIN and everything that is set for the transaction, as one text of several statements. All of it becomes part of the
- * text, so it is checked here, whoever has typed it.
- *
- * Each setting is a statement of its own behind a bare BEGIN: if one is refused the transaction has failed. A refused
- * `START TRANSACTION READ WRITE` would have begun none, and what was sent behind it would run outside of any.
+ * BEGIN and everything that is set for the transaction, in the words an application's log should show.
  *
  * @throws InvalidOptionsError that names everything the server could not take
  */
 export function beginStatement(settings: TransactionSettings = {}): string {
+  const { modes, statements } = checked(settings)
+  return [modes === '' ? 'begin' : `start transaction ${modes}`, ...statements].join('; ')
+}
+
+/**
+ * The same as it is sent: one text of several statements behind a bare BEGIN, so that the transaction has failed if one of
+ * them is refused. A refused `START TRANSACTION READ WRITE` would have begun none, and what was sent behind it would run
+ * outside of any.
+ *
+ * @throws InvalidOptionsError
+ */
+export function beginText(settings: TransactionSettings = {}): string {
+  const { modes, statements } = checked(settings)
+  return ['begin', ...(modes === '' ? [] : [`set transaction ${modes}`]), ...statements].join('; ')
+}
+
+/** All of it becomes part of a statement's text, so it is checked here, whoever has typed it. */
+function checked(settings: TransactionSettings): { readonly modes: string; readonly statements: readonly string[] } {
   const problems: OptionProblem[] = []
   const modes = modesOf(settings, problems)
-  const statements = modes === '' ? [] : [`set transaction ${modes}`]
+  const statements: string[] = []
   for (const [option, name] of limits) {
     const ms = settings[option]
     if (ms === undefined) continue
@@ -58,7 +72,7 @@ export function beginStatement(settings: TransactionSettings = {}): string {
   // The last one: what it may not set, whoever it acts for may.
   if (settings.role !== undefined) statements.push(`set local role ${quoted(roleOf(settings.role, problems))}`)
   if (problems.length > 0) throw new InvalidOptionsError(problems)
-  return statements.length === 0 ? 'begin' : `begin; ${statements.join('; ')}`
+  return { modes, statements }
 }
 
 function modesOf({ isolationLevel, accessMode, deferrable }: TransactionSettings, problems: OptionProblem[]): string {
@@ -72,7 +86,7 @@ function modesOf({ isolationLevel, accessMode, deferrable }: TransactionSettings
   }
   if (accessMode !== undefined) modes.push(oneOf('accessMode', accessMode, accessModes))
   if (deferrable !== undefined) modes.push(deferrable ? 'deferrable' : 'not deferrable')
-  return modes.join(', ')
+  return modes.join(' ')
 }
 
 /** By one query for all of them. Their values are nobody's to read in an error: they may be about somebody. */
