@@ -1,6 +1,6 @@
 // One pool with both ORMs and a client on it, each behind the same small face: for scenarios of what joins what.
 
-import type { TransactionContext, TransactionOptions } from '@moorings/core'
+import type { Propagation, TransactionContext, TransactionOptions } from '@moorings/core'
 import { type TransactionOf, withTransaction as withDrizzle } from '@moorings/drizzle'
 import { drizzle, type ResilientDatabase } from '@moorings/drizzle/postgres-js'
 import { ResilientPostgresDialect, withTransaction as withKysely } from '@moorings/kysely'
@@ -27,7 +27,7 @@ export interface Runner {
 export interface Handle extends Runner {
   withTransaction<T>(
     body: (tx: Handle, context: TransactionContext) => Promise<T> | T,
-    options?: TransactionOptions,
+    options?: TransactionOptions<Propagation>,
   ): Promise<T>
 }
 

@@ -9,6 +9,7 @@ import {
   type Inside,
   InvalidOptionsError,
   isMooringsError,
+  type Propagation,
   type TransactionContext,
   type TransactionOptions,
 } from '@moorings/core'
@@ -112,7 +113,7 @@ function adapted(tx: Transactional, { begin, inside }: Known): Transactional {
  *
  * @throws InvalidOptionsError when it is no database of ours
  */
-export function beginOn<T>(db: unknown, body: Body<T>, options: TransactionOptions): Promise<T> {
+export function beginOn<T>(db: unknown, body: Body<T>, options: TransactionOptions<Propagation>): Promise<T> {
   const found = isTransactional(db) ? known.get(db._.session) : undefined
   if (!isTransactional(db) || found === undefined) throw notOurs(db)
   const { begin, inside } = found

@@ -1,6 +1,6 @@
 // Transactions as a function, for whatever begins them.
 
-import type { TransactionOptions } from '@moorings/core'
+import type { Propagation, TransactionOptions } from '@moorings/core'
 import { type Body, beginOn } from './resilience.js'
 import type { TransactionOf } from './types.js'
 
@@ -30,24 +30,24 @@ export interface TransactionHost {
 export function withTransaction<Host extends TransactionHost, T>(
   db: Host,
   body: Body<T, TransactionOf<Host>>,
-  options?: TransactionOptions & { propagation?: 'nested' | 'required' | 'requiresNew' | 'mandatory' | undefined },
+  options?: TransactionOptions,
 ): Promise<T>
 /** Where there is to be no transaction the body is given `db` itself, and each of its statements stands for itself. */
 export function withTransaction<Host extends TransactionHost, T>(
   db: Host,
   body: Body<T, Host>,
-  options: TransactionOptions & { propagation: 'never' | 'notSupported' },
+  options: TransactionOptions<Propagation> & { propagation: 'never' | 'notSupported' },
 ): Promise<T>
 /** With `supports` it is a transaction if there is one around it, and else `db` itself. */
 export function withTransaction<Host extends TransactionHost, T>(
   db: Host,
   body: Body<T, TransactionOf<Host> | Host>,
-  options: TransactionOptions,
+  options: TransactionOptions<Propagation>,
 ): Promise<T>
 export async function withTransaction<Host extends TransactionHost, T>(
   db: Host,
   body: Body<T, TransactionOf<Host>>,
-  options: TransactionOptions = {},
+  options: TransactionOptions<Propagation> = {},
 ): Promise<T> {
   return beginOn(db, body, options)
 }

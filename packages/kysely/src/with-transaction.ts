@@ -4,6 +4,7 @@
 import {
   type Circumstances,
   InvalidOptionsError,
+  type Propagation,
   type TransactionContext,
   TransactionEndedError,
   type TransactionOptions,
@@ -38,7 +39,7 @@ type Body<T, Tx> = (tx: Tx, context: TransactionContext) => Promise<T> | T
 export function withTransaction<DB, T>(
   db: TransactionHost<DB>,
   body: Body<T, Transaction<DB>>,
-  options?: TransactionOptions & { propagation?: 'nested' | 'required' | 'requiresNew' | 'mandatory' | undefined },
+  options?: TransactionOptions,
 ): Promise<T>
 /**
  * With `never` and `notSupported` the body is given `db` itself, and each of its statements stands for itself; with
@@ -47,12 +48,12 @@ export function withTransaction<DB, T>(
 export function withTransaction<DB, T>(
   db: TransactionHost<DB>,
   body: Body<T, Kysely<DB>>,
-  options: TransactionOptions,
+  options: TransactionOptions<Propagation>,
 ): Promise<T>
 export async function withTransaction<DB, T>(
   db: TransactionHost<DB>,
   body: Body<T, Kysely<DB>> | Body<T, Transaction<DB>>,
-  options: TransactionOptions = {},
+  options: TransactionOptions<Propagation> = {},
 ): Promise<T> {
   const handle = await handleOf(db)
   const { pool, ambient } = handle
@@ -92,7 +93,7 @@ function isTransaction<DB>(db: TransactionHost<DB>): db is Transaction<DB> {
 function withoutOne<DB, T>(
   db: TransactionHost<DB>,
   body: Body<T, Kysely<DB>> | Body<T, Transaction<DB>>,
-  options: TransactionOptions,
+  options: TransactionOptions<Propagation>,
 ): Circumstances<PostgresConnection, T>['without'] {
   if (isTransaction(db) || !takesDatabase(body, options)) return undefined
   return (context) => body(db, context)
@@ -100,7 +101,7 @@ function withoutOne<DB, T>(
 
 function takesDatabase<DB, T>(
   _body: Body<T, Kysely<DB>> | Body<T, Transaction<DB>>,
-  options: TransactionOptions | null,
+  options: TransactionOptions<Propagation> | null,
 ): _body is Body<T, Kysely<DB>> {
   const propagation = options?.propagation
   return propagation === 'supports' || propagation === 'never' || propagation === 'notSupported'

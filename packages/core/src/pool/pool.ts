@@ -15,7 +15,11 @@ import { TransactionAccounts } from '../transaction/accounts.js'
 import { RetryBudget } from '../transaction/retry-budget.js'
 import { type Circumstances, type ScopeBody, transact } from '../transaction/transact.js'
 import type { TransactionScope } from '../transaction/transaction.js'
-import { resolveTransactionOptions, type TransactionOptions } from '../transaction/transaction-options.js'
+import {
+  type Propagation,
+  resolveTransactionOptions,
+  type TransactionOptions,
+} from '../transaction/transaction-options.js'
 import { checkLimit } from './arguments.js'
 import { chores } from './chores.js'
 import { HealthWatch } from './health.js'
@@ -150,7 +154,7 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
    */
   async transaction<T>(
     body: ScopeBody<C, T>,
-    options?: TransactionOptions,
+    options?: TransactionOptions<Propagation>,
     circumstances?: Circumstances<C, T>,
   ): Promise<T> {
     const resolved = resolveTransactionOptions(options, this.resilience.transaction)

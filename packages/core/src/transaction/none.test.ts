@@ -8,12 +8,12 @@ import { settled } from '../testing/fake-clock.js'
 import type { FakePool } from '../testing/fixture.js'
 import { rested } from '../testing/rested.js'
 import { watch } from '../testing/watch.js'
-import type { TransactionOptions } from './transaction-options.js'
+import type { Propagation, TransactionOptions } from './transaction-options.js'
 
 function without<T>(
   pool: FakePool,
   work: (context: TransactionContext) => Promise<T> | T,
-  options: TransactionOptions = { propagation: 'never' },
+  options: TransactionOptions<Propagation> = { propagation: 'never' },
 ): Promise<T> {
   return pool.transaction(() => expect(true).toBe(false) as never, options, { without: work })
 }

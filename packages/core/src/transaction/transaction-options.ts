@@ -23,15 +23,20 @@ export type { Jitter, RetryNotice, RetryOptions } from './retry-options.js'
  */
 export type Propagation = 'required' | 'requiresNew' | 'nested' | 'supports' | 'mandatory' | 'never' | 'notSupported'
 
+/** Those with which there is a transaction whenever the body is run. */
+export type TransactionalPropagation = Exclude<Propagation, 'supports' | 'never' | 'notSupported'>
+
 /**
  * What may be said for a single transaction. What is not holds as `resilience.transaction` has it. Every duration is in
  * whole milliseconds, at most 2 147 483 647.
+ *
+ * With a propagation that may mean that there is no transaction: `TransactionOptions<Propagation>`.
  *
  * @example
  * await withTransaction(db, body, { isolationLevel: 'serializable', timeoutMs: 5_000, signal })
  * await withTransaction(db, report, { accessMode: 'read only', retry: false, settings: { 'app.tenant': 7 } })
  */
-export interface TransactionOptions extends TransactionSettings {
+export interface TransactionOptions<P extends Propagation = TransactionalPropagation> extends TransactionSettings {
   /**
    * How it is run again when it failed for a reason that may pass; `false`: not at all, and the caller gets the error as it
    * is. What is not written is as in `resilience.transaction.retry`. A nested one is never retried by itself: the outermost is.
@@ -51,7 +56,7 @@ export interface TransactionOptions extends TransactionSettings {
   /** Ends it, as `timeoutMs` does, with a TransactionCancelledError. */
   signal?: AbortSignal | undefined
   /** Default `nested`. See {@link Propagation}. */
-  propagation?: Propagation | undefined
+  propagation?: P | undefined
   /**
    * Whether its end must be the end: a PropagationError when it is called inside another transaction, whose roll-back would
    * undo it. Default false.
