@@ -158,6 +158,30 @@ describe('nested transactions beside each other', () => {
   })
 })
 
+describe('three nested transactions beside each other', () => {
+  it.failing('all hear at once that their connection is lost, and are run again with the whole', async () => {
+    const setup = await retryingAndRested()
+    const began: string[] = []
+    const result = watch(
+      setup.pool.transaction((tx, { attempt }) =>
+        Promise.allSettled(
+          ['a', 'b', 'c'].map((name) =>
+            tx.savepoint(({ connection }) => {
+              began.push(`${attempt}${name}`)
+              if (attempt === 1) connection.lose()
+            }),
+          ),
+        ),
+      ),
+    )
+    await turns(20)
+    await setup.clock.advance(10)
+    await turns(20)
+    expect(began).toEqual(['1a', '2a', '2b', '2c'])
+    expect(result.state).toBe('resolved')
+  })
+})
+
 describe('one that is around a nested transaction', () => {
   it('is refused every use meanwhile, on every level, and sends nothing', async () => {
     const { pool, driver } = retrying()
