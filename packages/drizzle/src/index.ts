@@ -9,10 +9,14 @@ export {
   type Propagation,
   type ResilienceOptions,
   type RetryOptions,
+  type SessionContext,
+  type SessionOptions,
+  type SessionStats,
   type TransactionContext,
   type TransactionOptions,
 } from '@moorings/core'
 export * from '@moorings/core/errors'
 export { withResilience } from './resilience.js'
-export type { Resilient, TransactionOf } from './types.js'
+export type { Resilient, SessionOf, TransactionOf } from './types.js'
+export { withSession } from './with-session.js'
 export { type TransactionHost, withTransaction } from './with-transaction.js'

@@ -10,6 +10,9 @@ import {
   InvalidOptionsError,
   isMooringsError,
   type Propagation,
+  PropagationError,
+  type SessionContext,
+  type SessionOptions,
   type TransactionContext,
   type TransactionOptions,
 } from '@moorings/core'
@@ -32,7 +35,7 @@ interface Transactional {
 interface Session {
   readonly client: Client
   prepareQuery(...args: unknown[]): Prepared
-  transaction<T>(body: (tx: Transactional) => Promise<T>, config?: object): Promise<T>
+  transaction<T>(body: Body<T>, config?: object): Promise<T>
 }
 
 interface Prepared {
@@ -46,6 +49,8 @@ type Begin = <T>(body: Body<T>, config: object | undefined, how: Circumstances<P
 /** A session that was made ours: how transactions are begun on it; and in which transaction it is, if it is one's. */
 interface Known {
   readonly begin: Begin
+  /** Drizzle's own way to make the handle of a transaction. */
+  readonly stock: Session['transaction']
   readonly inside: Inside<PostgresConnection> | undefined
 }
 
@@ -81,30 +86,60 @@ function adapt(session: Session): void {
   const stock = session.transaction
   const begin: Begin = (body, config, how) => {
     const { options, rest } = splitConfig(config)
-    // The session's own transaction calls `this.client.begin(run)`: what is begun there is begun already.
     const inTransaction = (sql: TransactionSql, inside: Inside<PostgresConnection>) => {
-      const begun: Session = Object.create(session, {
-        client: { value: { begin: (run: (sql: TransactionSql) => Promise<unknown>) => run(sql) } },
-        transaction: { value: stock },
-      })
-      return begun.transaction(async (tx) => body(adapted(tx, { begin, inside }), inside.context), rest)
+      const begun = begunWith(session, stock, sql)
+      return begun.transaction(async (tx) => body(adapted(tx, { begin, stock, inside }), inside.context), rest)
     }
     return client.transaction(options, inTransaction, how)
   }
-  known.set(session, { begin, inside: undefined })
+  known.set(session, { begin, stock, inside: undefined })
   session.transaction = async (body, config) =>
-    begin(body, config, { inside: client.pool.joinable ?? 'none', joined: false, lenient: true })
+    begin(body, config, { inside: client.source().joinable ?? 'none', joined: false, lenient: true })
+}
+
+/** Its own transaction calls `this.client.begin(run)`: what is begun there is begun already, and is this client's. */
+function begunWith(session: Session, stock: Session['transaction'], client: TransactionSql | Client): Session {
+  return Object.create(session, {
+    client: { value: { begin: (run: (sql: TransactionSql | Client) => Promise<unknown>) => run(client) } },
+    transaction: { value: stock },
+  })
 }
 
 function isResilient<Database extends AnyDatabase>(db: Database): db is Resilient<Database> {
   return isTransactional(db) && known.has(db._.session)
 }
 
-function adapted(tx: Transactional, { begin, inside }: Known): Transactional {
+function adapted(tx: Transactional, { begin, stock, inside }: Known): Transactional {
   throwDirectly(tx._.session)
-  known.set(tx._.session, { begin, inside })
+  known.set(tx._.session, { begin, stock, inside })
   tx.transaction = (body, config) => begin(body, config, { inside, lenient: true })
   return tx
+}
+
+/**
+ * Begins a session on a database, or one inside of a session, and gives the body a database that is on its connection.
+ *
+ * @throws InvalidOptionsError when it is no database of ours
+ * @throws PropagationError when it is a transaction
+ */
+export async function stayOn<T>(
+  db: unknown,
+  body: (db: Transactional, context: SessionContext) => Promise<T> | T,
+  options: SessionOptions,
+): Promise<T> {
+  const found = isTransactional(db) ? known.get(db._.session) : undefined
+  if (!isTransactional(db) || found === undefined) throw notOurs(db)
+  if (found.inside !== undefined) {
+    throw new PropagationError('A session was asked for on the handle of a transaction: begin it on the root database')
+  }
+  const { session } = db._
+  return session.client.session(options, (client, context) =>
+    begunWith(session, found.stock, client).transaction(async (tx) => {
+      adapt(tx._.session)
+      tx.transaction = (body, config) => tx._.session.transaction(body, config)
+      return body(tx, context)
+    }),
+  )
 }
 
 /**

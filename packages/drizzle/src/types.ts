@@ -12,6 +12,14 @@ export type TransactionOf<Database extends { transaction: (body: never) => unkno
   Parameters<Database['transaction']>[0]
 >[0]
 
+/**
+ * The `db` that `withSession` hands out: all of the database but `$client`.
+ *
+ * @example
+ * async function load(db: SessionOf<typeof db>, rows: Row[]) { … }
+ */
+export type SessionOf<Database> = Omit<Database, '$client'>
+
 /** A Drizzle database whose transactions are ours: what they may be told, and what their body is given. */
 export type Resilient<Database extends { transaction: (body: never) => unknown }> = {
   /** As Drizzle's, with all that a transaction of ours may be told. The body's second argument is the attempt it is. */

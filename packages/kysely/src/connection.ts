@@ -8,6 +8,7 @@ import {
   type Inside,
   type Lease,
   LeaseReleasedError,
+  type Source,
   StatementCancelledError,
   Transaction,
   TransactionEndedError,
@@ -30,6 +31,8 @@ interface Options {
 
 export class LeasedConnection implements DatabaseConnection {
   readonly #pool: PostgresPool
+  /** Where it is to have its connection from, wherever it is used. */
+  #on: Source<PostgresConnection> | undefined
   readonly #values: Codec
   readonly #codec: PostgresCodec
   #lease: Lease<PostgresConnection> | undefined
@@ -58,6 +61,21 @@ export class LeasedConnection implements DatabaseConnection {
 
   get pool(): PostgresPool {
     return this.#pool
+  }
+
+  /** To be called before it is used. */
+  stayOn(source: Source<PostgresConnection>): void {
+    this.#on = source
+  }
+
+  /** Where it is told to have it from; undefined for wherever it is used. */
+  get bound(): Source<PostgresConnection> | undefined {
+    return this.#on
+  }
+
+  /** Who gives it its connection, in the current call chain. */
+  get source(): Source<PostgresConnection> {
+    return this.#on ?? this.#pool.source
   }
 
   async executeQuery<R>(compiledQuery: CompiledQuery, options: Options = {}): Promise<QueryResult<R>> {
@@ -89,6 +107,7 @@ export class LeasedConnection implements DatabaseConnection {
       throw error
     } finally {
       this.#cancel = undefined
+      this.#letGo()
     }
   }
 
@@ -120,6 +139,8 @@ export class LeasedConnection implements DatabaseConnection {
     } catch (error) {
       if (this.#heard(signal, error)) return
       throw error
+    } finally {
+      this.#letGo()
     }
   }
 
@@ -168,7 +189,7 @@ export class LeasedConnection implements DatabaseConnection {
    * @returns the transaction it is to be a part of, if any
    */
   enter(): Ambient<TransactionScope<PostgresConnection>> | undefined {
-    const { joinable } = this.#pool
+    const { joinable } = this.source
     this.#pool.holdFromHere(
       () => this.#lease,
       () => this.ambient,
@@ -191,7 +212,7 @@ export class LeasedConnection implements DatabaseConnection {
       this.#part = await nestIn(around)
       return
     }
-    if (this.#lease === undefined) await this.#take(undefined)
+    if (this.#lease === undefined) await this.#take(undefined, false)
     if (this.#lease === undefined) return
     this.#pool.prolong(this.#lease)
     const { exactlyOnce } = this.#pool.resilience.transaction
@@ -229,19 +250,17 @@ export class LeasedConnection implements DatabaseConnection {
     await this.#end((transaction) => transaction.rollback())
   }
 
-  /** `db.connection()` goes on being a connection after a transaction on it. */
+  /**
+   * `db.connection()` goes on being a connection after a transaction on it. After one whose end has failed it does not: who
+   * goes on as if it were open would write outside of it.
+   */
   async #end(how: (transaction: Transaction<PostgresConnection>) => Promise<unknown>): Promise<void> {
     const transaction = this.#transaction
     if (transaction === undefined) return
-    try {
-      await how(transaction)
-    } finally {
-      if (!transaction.ambient.open()) {
-        this.#transaction = undefined
-        this.#marks.clear()
-        this.#ended.push(transaction)
-      }
-    }
+    await how(transaction)
+    this.#transaction = undefined
+    this.#marks.clear()
+    this.#ended.push(transaction)
   }
 
   async release(): Promise<void> {
@@ -254,12 +273,20 @@ export class LeasedConnection implements DatabaseConnection {
 
   // --- the lease ---
 
-  async #take(signal: AbortSignal | undefined): Promise<void> {
+  async #take(signal: AbortSignal | undefined, brief = true): Promise<void> {
     if (this.#released) throw new LeaseReleasedError()
-    const lease = this.#pool.tryAcquire() ?? (await this.#pool.acquire({ signal, brief: true }))
+    const { source } = this
+    const lease = (brief ? source.tryAcquire() : undefined) ?? (await source.acquire({ signal, brief }))
     // Given back, or taken by another statement, while it was waited for.
     if (this.#released || this.#lease !== undefined) lease.release()
     else this.#lease = lease
+  }
+
+  /** A session's connection is its own: between statements others are to have it, and a transaction has it alone. */
+  #letGo(): void {
+    if (this.#lease?.session === undefined || this.#transaction !== undefined) return
+    this.#lease.release()
+    this.#lease = undefined
   }
 
   async #ready(signal: AbortSignal | undefined): Promise<void> {
@@ -273,7 +300,7 @@ export class LeasedConnection implements DatabaseConnection {
    */
   get #scope(): TransactionScope<PostgresConnection> | undefined {
     const own = this.ambient
-    if (own === undefined) return this.#lease === undefined ? this.#pool.joinable?.scope : undefined
+    if (own === undefined) return this.#lease === undefined ? this.source.joinable?.scope : undefined
     const { current } = this.#pool.scopes
     // A chain that has begun it without being in it (`startTransaction`) is still where it began it.
     if (current?.context !== own.context || current.scope === this.#part?.around) return own.scope

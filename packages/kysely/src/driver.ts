@@ -10,7 +10,7 @@ import {
   type TransactionScope,
 } from '@moorings/core'
 import { beginStatement, type PostgresConnection, type PostgresPool, quoted } from '@moorings/postgres'
-import { CompiledQuery, type DatabaseConnection, type Driver, type TransactionSettings } from 'kysely'
+import { CompiledQuery, type DatabaseConnection, type Driver, type Kysely, type TransactionSettings } from 'kysely'
 import type { Codec } from './codec.js'
 import { LeasedConnection } from './connection.js'
 
@@ -108,4 +108,9 @@ export class ResilientPostgresDriver implements Driver {
 export function leased(connection: DatabaseConnection): LeasedConnection {
   if (connection instanceof LeasedConnection) return connection
   throw new TypeError('A connection of another driver was given to ResilientPostgresDriver')
+}
+
+/** What statements of this instance run on. Nothing is taken from the pool for that. */
+export function handleOf<DB>(db: Kysely<DB>): Promise<LeasedConnection> {
+  return db.getExecutor().provideConnection(async (connection) => leased(connection))
 }

@@ -9,6 +9,9 @@ export {
   type Propagation,
   type ResilienceOptions,
   type RetryOptions,
+  type SessionContext,
+  type SessionOptions,
+  type SessionStats,
   type TransactionContext,
   type TransactionOptions,
 } from '@moorings/core'
@@ -20,4 +23,5 @@ export {
   type ResilientPostgresDialectConfig,
   type SharedPoolConfig,
 } from './dialect.js'
+export { withSession } from './with-session.js'
 export { type TransactionHost, withTransaction } from './with-transaction.js'

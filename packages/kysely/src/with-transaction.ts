@@ -11,8 +11,7 @@ import {
 } from '@moorings/core'
 import type { PostgresConnection } from '@moorings/postgres'
 import type { ControlledTransaction, Kysely, Transaction } from 'kysely'
-import type { LeasedConnection } from './connection.js'
-import { adoptable, leased } from './driver.js'
+import { adoptable, handleOf } from './driver.js'
 
 /** What a transaction can be begun on, or inside of. */
 export type TransactionHost<DB> = Kysely<DB> | Transaction<DB> | ControlledTransaction<DB, string[]>
@@ -56,17 +55,21 @@ export async function withTransaction<DB, T>(
   options: TransactionOptions<Propagation> = {},
 ): Promise<T> {
   const handle = await handleOf(db)
-  const { pool, ambient } = handle
+  const { pool, ambient, bound } = handle
   if (isTransaction(db) && ambient?.open() !== true) {
     throw new TransactionEndedError('This transaction has ended: nothing can be nested in it')
   }
   // A handle stays on its connection, and Kysely tells nobody which database it came from.
-  if (isTransaction(db) && options?.propagation === 'requiresNew') {
+  const handled = isTransaction(db) || bound?.joinable !== undefined
+  if (handled && options?.propagation === 'requiresNew') {
     const allowed = 'nested, required, mandatory or supports on the handle of a transaction; give it the root database'
     throw new InvalidOptionsError([{ path: 'options.propagation', given: "'requiresNew'", allowed }])
   }
+  const where = bound && { source: bound, inside: bound.joinable ?? ('none' as const) }
   const circumstances: Circumstances<PostgresConnection, T> =
-    ambient === undefined ? { joined: true, without: withoutOne(db, body, options) } : { inside: ambient, joined: true }
+    ambient === undefined
+      ? { joined: true, ...where, without: withoutOne(db, body, options) }
+      : { inside: ambient, joined: true }
   return pool.transaction(
     async (_, context) => {
       if (isTransaction(db)) return body(db, context)
@@ -78,11 +81,6 @@ export async function withTransaction<DB, T>(
     options,
     circumstances,
   )
-}
-
-/** Nothing is taken from the pool for that. */
-function handleOf<DB>(db: TransactionHost<DB>): Promise<LeasedConnection> {
-  return db.getExecutor().provideConnection(async (connection) => leased(connection))
 }
 
 function isTransaction<DB>(db: TransactionHost<DB>): db is Transaction<DB> {
