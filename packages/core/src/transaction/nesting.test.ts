@@ -34,8 +34,9 @@ describe('transactions in each other', () => {
       }),
       { numRuns: runs, ...(seed !== undefined && { seed }), ...(path !== undefined && { path }) },
     )
+    if (process.env.MOORINGS_RUNS !== undefined || path !== undefined) return
     // Else it would say little.
     const all = ['done', 'failed', 'exhausted', 'unknown', 'kept', 'committed', 'rolledBack', 'conflict', 'lost']
-    if (path === undefined) expect([...seen].sort()).toEqual(all.sort())
+    expect([...seen].sort()).toEqual(all.sort())
   }, 600_000)
 })
