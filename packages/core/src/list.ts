@@ -30,6 +30,16 @@ export class List<T extends Listed<T>> {
     this.#size++
   }
 
+  /** Before all others. */
+  addFirst(member: T): void {
+    const first = this.#first
+    member.next = first
+    if (first === undefined) this.#last = member
+    else first.previous = member
+    this.#first = member
+    this.#size++
+  }
+
   has(member: T): boolean {
     return member.previous !== undefined || this.#first === member
   }

@@ -101,8 +101,9 @@ export class PostgresConnection implements Connection {
     return this.#statements.activity
   }
 
+  /** A transaction of which nothing was sent yet is open: whoever gives the connection back leaves it behind. */
   get transactionStatus(): TransactionStatus {
-    return this.#parts.reader.transactionStatus
+    return this.#statements.begun ? 'open' : this.#parts.reader.transactionStatus
   }
 
   get statements(): number {

@@ -166,7 +166,11 @@ export class Lending<C extends Connection> implements Home<C> {
     return lease
   }
 
-  #queue({ signal, timeoutMs }: AcquireOptions, brief: boolean, taking: Taking | undefined): Promise<Lease<C>> {
+  #queue(
+    { signal, timeoutMs, urgent = false }: AcquireOptions,
+    brief: boolean,
+    taking: Taking | undefined,
+  ): Promise<Lease<C>> {
     this.begin()
     if (this.lifecycle.closed) throw this.#refused(new PoolClosedError())
     if (this.suspension.refusing) throw this.#refused(this.suspension.error())
@@ -176,7 +180,15 @@ export class Lending<C extends Connection> implements Home<C> {
     }
     const limitMs = timeoutMs ?? acquireTimeoutMs
     const holds = this.scopes.held
-    const lease = this.waiters.join({ limitMs, timedOut: () => this.timedOut(limitMs), holds, signal, brief, taking })
+    const lease = this.waiters.join({
+      limitMs,
+      timedOut: () => this.timedOut(limitMs),
+      holds,
+      signal,
+      brief,
+      taking,
+      urgent,
+    })
     publish('moorings:acquire:queued', this.identity, () => ({ waiting: this.waiters.size }))
     this.supply.fill()
     if (holds.length > 0) this.#deadlocks.watch()

@@ -19,6 +19,11 @@ export interface AcquireOptions {
    * session stays there. Default false.
    */
   readonly brief?: boolean | undefined
+  /**
+   * Waits before all others: for what they may be waiting for themselves, such as the end of a transaction that is in doubt.
+   * Default false.
+   */
+  readonly urgent?: boolean | undefined
 }
 
 export interface StartOptions {

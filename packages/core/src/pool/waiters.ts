@@ -30,6 +30,8 @@ export interface Wait {
   readonly signal: AbortSignal | undefined
   readonly brief: boolean
   readonly taking: Taking | undefined
+  /** Before all others. */
+  readonly urgent: boolean
 }
 
 export class Waiters<L> {
@@ -54,7 +56,7 @@ export class Waiters<L> {
   }
 
   /** Resolves with what it is given on its turn. */
-  join({ limitMs, timedOut, holds, signal, brief, taking }: Wait): Promise<L> {
+  join({ limitMs, timedOut, holds, signal, brief, taking, urgent }: Wait): Promise<L> {
     return new Promise((resolve, reject) => {
       const waiter: Waiter<L> = {
         next: undefined,
@@ -72,7 +74,8 @@ export class Waiters<L> {
         deadline: undefined,
         leftMs: limitMs,
       }
-      this.#queue.add(waiter)
+      if (urgent) this.#queue.addFirst(waiter)
+      else this.#queue.add(waiter)
       if (!this.#paused) waiter.deadline = this.#deadlines.add(limitMs, waiter.passed, true, waiter.joinedAt)
       if (waiter.aborted !== undefined) signal?.addEventListener('abort', waiter.aborted, { once: true })
     })

@@ -68,6 +68,11 @@ export class Level {
     const { outer } = this
     if (outer === undefined || outer.#inner !== this) return
     outer.#inner = undefined
-    outer.#line.shift()?.()
+    outer.pass()
+  }
+
+  /** Gives the turn to the next, if no nested one is open: to be called also by who got it and could not use it. */
+  pass(): void {
+    if (this.#inner === undefined) this.#line.shift()?.()
   }
 }

@@ -53,7 +53,8 @@ async function ask<C extends Connection>(pool: Pool<C>, ticket: CommitTicket, un
               if (signal.aborted) connection.destroy(late())
             }
           }),
-        { timeoutMs: leftMs },
+        // First: those who wait may wait for the locks of what is asked about.
+        { timeoutMs: leftMs, urgent: true },
       )
       return { outcome, error: undefined }
     } catch (cause) {

@@ -159,7 +159,7 @@ describe('nested transactions beside each other', () => {
 })
 
 describe('three nested transactions beside each other', () => {
-  it.failing('all hear at once that their connection is lost, and are run again with the whole', async () => {
+  it('all hear at once that their connection is lost, and are run again with the whole', async () => {
     const setup = await retryingAndRested()
     const began: string[] = []
     const result = watch(

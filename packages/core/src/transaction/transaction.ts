@@ -123,7 +123,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     parts: TransactionParts = {},
   ): Promise<Transaction<C>> {
     const { settings, exactlyOnce = true } = parts
-    await lease.connection.begin(settings, exactlyOnce && settings?.accessMode !== 'read only')
+    await lease.connection.begin(settings, exactlyOnce)
     return new Transaction(pool, lease, parts)
   }
 
@@ -310,13 +310,8 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     body: (scope: TransactionScope<C>) => Promise<T> | T,
     label: string | undefined,
   ): Promise<T> {
-    const { deadlines, resilience } = this.#pool
-    this.#assertOpen()
-    while (outer.inner !== undefined) await outer.turn(deadlines, resilience.pool.acquireTimeoutMs)
-    this.#assertOpen()
-    outer.assertUsable()
+    const level = await this.#enter(outer, label)
     const { connection } = this.#lease
-    const level = outer.enter(`s${this.#savepoints++}${label === undefined ? '' : `_${label}`}`)
     const firstError = this.#firstError
     const noted = this.#after.mark
     try {
@@ -336,6 +331,27 @@ export class Transaction<C extends Connection = Connection> implements Transacti
       return result
     } finally {
       level.end()
+    }
+  }
+
+  /** Not async: one that need not wait is entered before anything else can be sent. */
+  #enter(outer: Level, label: string | undefined): Level | Promise<Level> {
+    this.#assertOpen()
+    if (outer.inner !== undefined) return this.#enterInTurn(outer, label)
+    outer.assertUsable()
+    // Throws when it is gone.
+    void this.#lease.connection
+    return outer.enter(`s${this.#savepoints++}${label === undefined ? '' : `_${label}`}`)
+  }
+
+  async #enterInTurn(outer: Level, label: string | undefined): Promise<Level> {
+    const { deadlines, resilience } = this.#pool
+    await outer.turn(deadlines, resilience.pool.acquireTimeoutMs)
+    try {
+      return await this.#enter(outer, label)
+    } catch (error) {
+      outer.pass()
+      throw error
     }
   }
 
