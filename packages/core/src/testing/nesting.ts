@@ -64,7 +64,7 @@ export const { program: programs } = fc.letrec<{ step: Step; body: Body; program
       weight: 1,
       arbitrary: fc.record({
         does: fc.constant('beside' as const),
-        bodies: fc.array(tie('body'), { minLength: 2, maxLength: 2 }),
+        bodies: fc.array(tie('body'), { minLength: 2, maxLength: 3 }),
       }),
     },
   ),

@@ -182,6 +182,45 @@ describe('three nested transactions beside each other', () => {
   })
 })
 
+describe('a nested transaction whose connection goes before its SAVEPOINT is sent', () => {
+  it('is not in the way of anything: the whole is run again', async () => {
+    const setup = await retryingAndRested()
+    const result = watch(
+      setup.pool.transaction(async (tx, { attempt }) => {
+        const { connection } = tx
+        const nested = tx.savepoint(() => {})
+        if (attempt === 1) connection.lose()
+        await nested.catch(() => {})
+        return attempt
+      }),
+    )
+    await untilRest(setup)
+    expect(result.value).toBe(2)
+  })
+})
+
+describe('a nested transaction whose outermost ends in the moment it is asked for', () => {
+  it('sends nothing behind the roll-back', async () => {
+    const setup = await retryingAndRested()
+    const abort = new AbortController()
+    let nested: Watched<unknown> = watch(Promise.resolve())
+    const result = watch(
+      setup.pool.transaction(
+        async (tx) => {
+          nested = watch(tx.savepoint(() => {}))
+          abort.abort()
+          await new Promise(() => {})
+        },
+        { signal: abort.signal },
+      ),
+    )
+    await untilRest(setup)
+    expect(result.error).toMatchObject({ name: 'TransactionCancelledError' })
+    expect(nested.error).toMatchObject({ name: 'TransactionEndedError' })
+    expect(setup.driver.connection(1).sent).toEqual(['begin', 'savepoint s0', 'rollback'])
+  })
+})
+
 describe('one that is around a nested transaction', () => {
   it('is refused every use meanwhile, on every level, and sends nothing', async () => {
     const { pool, driver } = retrying()

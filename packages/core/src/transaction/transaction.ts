@@ -311,10 +311,12 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     label: string | undefined,
   ): Promise<T> {
     const level = await this.#enter(outer, label)
-    const { connection } = this.#lease
     const firstError = this.#firstError
     const noted = this.#after.mark
     try {
+      // Since it was entered, all of it may have come to an end.
+      this.#assertOpen()
+      const { connection } = this.#lease
       await connection.savepoint(level.name)
       let result: T
       try {
