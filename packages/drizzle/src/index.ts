@@ -16,7 +16,9 @@ export {
   type TransactionOptions,
 } from '@moorings/core'
 export * from '@moorings/core/errors'
+export type { AdvisoryLockKey, AdvisoryLockOptions } from '@moorings/postgres'
 export { withResilience } from './resilience.js'
 export type { Resilient, SessionOf, TransactionOf } from './types.js'
+export { withAdvisoryLock } from './with-advisory-lock.js'
 export { withSession } from './with-session.js'
 export { type TransactionHost, withTransaction } from './with-transaction.js'

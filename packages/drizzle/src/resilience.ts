@@ -156,6 +156,12 @@ export function beginOn<T>(db: unknown, body: Body<T>, options: TransactionOptio
   return begin(body, options, { joined: true, without: (context) => body(db, context) })
 }
 
+/** What carries its statements. @throws InvalidOptionsError when it is no database of ours */
+export function clientOf(db: unknown): Client {
+  if (!isTransactional(db) || !known.has(db._.session)) throw notOurs(db)
+  return db._.session.client
+}
+
 function notOurs(db: unknown): InvalidOptionsError {
   const allowed = 'a database of @moorings/drizzle, or one made by withResilience(), or a transaction of such a one'
   return new InvalidOptionsError([{ path: 'db', given: describeGiven(db, true), allowed }])

@@ -16,6 +16,7 @@ export {
   type TransactionOptions,
 } from '@moorings/core'
 export * from '@moorings/core/errors'
+export type { AdvisoryLockKey, AdvisoryLockOptions } from '@moorings/postgres'
 export type { TypeParsers } from './codec.js'
 export {
   type OwnPoolConfig,
@@ -23,5 +24,6 @@ export {
   type ResilientPostgresDialectConfig,
   type SharedPoolConfig,
 } from './dialect.js'
+export { withAdvisoryLock } from './with-advisory-lock.js'
 export { withSession } from './with-session.js'
 export { type TransactionHost, withTransaction } from './with-transaction.js'

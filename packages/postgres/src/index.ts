@@ -1,4 +1,11 @@
 export { type OptionsFromEnv, optionsFromEnv } from '@moorings/core'
+export {
+  type AdvisoryLock,
+  type AdvisoryLockKey,
+  type AdvisoryLockOptions,
+  advisoryLock,
+  holdLock,
+} from './advisory-lock.js'
 export { type Client, createClient } from './client.js'
 export { type Codec, noTransform } from './codec.js'
 export type { PostgresConnection } from './connection.js'
