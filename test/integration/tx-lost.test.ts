@@ -25,7 +25,8 @@ function kill(pid: number): Promise<number[]> {
 }
 
 async function atWork(): Promise<void> {
-  await until(async () => (await scene.backends()).some(({ state }) => state === 'active'), { what: 'it to run' })
+  const asleep = async () => (await scene.backends()).some(({ wait_event }) => wait_event === 'PgSleep')
+  await until(asleep, { what: 'it to run' })
 }
 
 /** What ends the first attempt's connection, as a part of its body. */
