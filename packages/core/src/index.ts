@@ -78,6 +78,8 @@ export {
   currentTransaction,
   followCallChains,
   outsideTransaction,
+  type Place,
+  placeHere,
   Scopes,
   type Stretch,
   type TransactionContext,
@@ -91,6 +93,7 @@ export type { Source } from './session/source.js'
 export { type Shareable, type SharedRequest, sharedPool } from './shared.js'
 export type { TransactionStats } from './transaction/accounts.js'
 export type { AfterEnd } from './transaction/after.js'
+export { TestTransaction } from './transaction/test-transaction.js'
 export type { Circumstances, Inside, ScopeBody } from './transaction/transact.js'
 export {
   Transaction,

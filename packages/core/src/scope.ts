@@ -52,6 +52,24 @@ export function followCallChains(): void {
   frames.run(nowhere, () => {})
 }
 
+/** A place in a call chain where it may turn out to be inside of something, once that has begun. */
+class Place implements Frame {
+  pool: object = this
+  context: () => TransactionContext | undefined = () => undefined
+  open: () => boolean = () => true
+  readonly outer = outer()
+  readonly lease = (): undefined => undefined
+}
+
+export type { Place }
+
+/** The current call chain, and what follows in it. To be called before the first `await` of what is called in it. */
+export function placeHere(): Place {
+  const place = new Place()
+  frames.enterWith(place)
+  return place
+}
+
 /** What is over is let go of: work that goes on starting new work would make an endless chain. */
 function outer(): Frame | undefined {
   let at = frames.getStore()
@@ -67,6 +85,8 @@ export interface Ambient<Scope> {
   readonly joined: boolean
   /** Whether it has not ended. */
   readonly open: () => boolean
+  /** Whether it is a test's own: what is asked for in it goes as if it was not there. */
+  readonly test?: boolean | undefined
 }
 
 /** A stretch of work that a call chain may be inside of, on a connection that its statements are to run on. */
@@ -119,6 +139,14 @@ export class Scopes<Scope, Session extends Stretch> {
     return frames.run(frame, body)
   }
 
+  /** From now on what is called at that place is inside of the transaction, while that is open. */
+  settle(place: Place, ambient: Ambient<Scope>): void {
+    place.pool = this.#pool
+    place.context = () => ambient.context
+    place.open = ambient.open
+    this.#ambients.set(place, () => ambient)
+  }
+
   /** The innermost transaction the current call chain is inside of. */
   get current(): Ambient<Scope> | undefined {
     for (let at = frames.getStore(); at !== undefined; at = at.outer) {
@@ -132,10 +160,10 @@ export class Scopes<Scope, Session extends Stretch> {
   }
 
   /** The innermost transaction the current call chain is inside of, of those that are meant. */
-  find(meant: (scope: Scope) => boolean): Ambient<Scope> | undefined {
+  find(meant: (ambient: Ambient<Scope>) => boolean): Ambient<Scope> | undefined {
     for (let at = frames.getStore(); at !== undefined; at = at.outer) {
       const ambient = at.pool === this.#pool ? this.#ambients.get(at)?.() : undefined
-      if (ambient?.open() === true && meant(ambient.scope)) return ambient
+      if (ambient?.open() === true && meant(ambient)) return ambient
     }
     return undefined
   }

@@ -17,6 +17,7 @@ export {
 } from '@moorings/core'
 export * from '@moorings/core/errors'
 export type { AdvisoryLockKey, AdvisoryLockOptions } from '@moorings/postgres'
+export { beginTest, type Test } from './begin-test.js'
 export { withResilience } from './resilience.js'
 export type { Resilient, SessionOf, TransactionOf } from './types.js'
 export { withAdvisoryLock } from './with-advisory-lock.js'

@@ -132,14 +132,18 @@ export async function stayOn<T>(
   if (found.inside !== undefined) {
     throw new PropagationError('A session was asked for on the handle of a transaction: begin it on the root database')
   }
-  const { session } = db._
-  return session.client.session(options, (client, context) =>
-    begunWith(session, found.stock, client).transaction(async (tx) => {
-      adapt(tx._.session)
-      tx.transaction = (body, config) => tx._.session.transaction(body, config)
-      return body(tx, context)
-    }),
-  )
+  return clientOf(db).session(options, async (client, context) => body(await onClient(db, client), context))
+}
+
+/** The same database on another client of its pool: what Drizzle makes for a transaction, without being one. */
+export function onClient(db: unknown, client: Client): Promise<Transactional> {
+  const found = isTransactional(db) ? known.get(db._.session) : undefined
+  if (!isTransactional(db) || found === undefined) throw notOurs(db)
+  return begunWith(db._.session, found.stock, client).transaction(async (tx) => {
+    adapt(tx._.session)
+    tx.transaction = (body, config) => tx._.session.transaction(body, config)
+    return tx
+  })
 }
 
 /**

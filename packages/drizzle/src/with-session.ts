@@ -44,6 +44,6 @@ export async function withSession<Host extends TransactionHost, T>(
 }
 
 /** It was made the way the host's own transactions are made, with a client of the session's. */
-function isSessionOf<Host extends TransactionHost>(db: object): db is SessionOf<Host> {
+export function isSessionOf<Host extends TransactionHost>(db: object): db is SessionOf<Host> {
   return '_' in db && 'transaction' in db
 }

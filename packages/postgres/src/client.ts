@@ -9,7 +9,6 @@ import {
   InvalidOptionsError,
   type Lease,
   MooringsError,
-  type Session,
   type SessionContext,
   type SessionOptions,
   type Source,
@@ -45,6 +44,8 @@ export interface Client extends Sql {
    * session's, wherever they are called from. Those on the client itself are, in the body's call chain.
    */
   session<T>(options: SessionOptions, body: SessionBody<T>): Promise<T>
+  /** The same client, of which every use is on the connections of that source, wherever it is called from. */
+  on(source: Source<PostgresConnection>): Client
   /** Who gives its statements their connections in the current call chain: a session, or the pool. */
   source(): Source<PostgresConnection>
 }
@@ -180,17 +181,15 @@ export function createClient(pool: PostgresPool): Client {
   const end = ({ timeout }: { timeout?: number | undefined } = {}): Promise<void> =>
     pool.close(timeout === undefined || timeout === null ? {} : { timeoutMs: timeout * 1_000 })
 
-  /** @param session whose it is; without one, whoever is around in the call chain lends the connections */
-  const facade = (session?: Session<PostgresConnection>): Client => {
-    const source = (): Source<PostgresConnection> => session ?? pool.source
+  /** @param bound who lends the connections; without one, whoever is around in the call chain */
+  const facade = (bound?: Source<PostgresConnection>): Client => {
+    const source = (): Source<PostgresConnection> => bound ?? pool.source
 
     const transaction = <T>(options: TransactionOptions, run: Body<T>, circumstances?: Circumstances<T>): Promise<T> =>
       pool.transaction(
         (scope, context) => body({ scope, context, joined: pool.scopes.current?.joined === true }, run),
         options,
-        session === undefined
-          ? circumstances
-          : { source: session, inside: session.joinable ?? 'none', ...circumstances },
+        bound === undefined ? circumstances : { source: bound, inside: bound.joinable ?? 'none', ...circumstances },
       )
 
     /** As postgres.js has it: for its own handle, unless the call chain is in a transaction that everything joins. */
@@ -200,6 +199,7 @@ export function createClient(pool: PostgresPool): Client {
     const members = {
       pool,
       source,
+      on: facade,
       transaction,
       session: <T>(options: SessionOptions, run: SessionBody<T>): Promise<T> =>
         pool.session((begun, context) => run(facade(begun), context), options, source()),
@@ -330,7 +330,7 @@ function isReservedSql(value: unknown): value is ReservedSql {
 }
 
 function isClient(value: unknown): value is Client {
-  return has(value, [...rooted, 'pool', 'transaction', 'session', 'source'])
+  return has(value, [...rooted, 'pool', 'transaction', 'session', 'on', 'source'])
 }
 
 function complete<T>(value: unknown, whole: (value: unknown) => value is T): T {

@@ -89,7 +89,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   }
 
   get joinable(): Ambient<TransactionScope<C>> | undefined {
-    return this.#pool.scopes.find(({ session }) => session === this)
+    return this.#pool.scopes.find(({ scope }) => scope.session === this)
   }
 
   // --- lending ---

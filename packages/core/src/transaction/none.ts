@@ -9,11 +9,16 @@ import type { AfterEnd } from './after.js'
 import { Limits } from './limits.js'
 import type { ResolvedTransaction } from './transaction-options.js'
 
-/** What its limits end is the wait for it: a statement of its own is ended by `signal`, where it is given that. */
+/**
+ * What its limits end is the wait for it: a statement of its own is ended by `signal`, where it is given that.
+ *
+ * @param outside runs it outside of what is around it
+ */
 export async function withNone<C extends Connection, T>(
   pool: Pool<C>,
   work: (context: TransactionContext) => Promise<T> | T,
   options: ResolvedTransaction,
+  outside: <R>(run: () => R) => R = outsideTransaction,
 ): Promise<T> {
   const limits = new Limits(pool.deadlines, options)
   const over = new AbortController()
@@ -27,7 +32,7 @@ export async function withNone<C extends Connection, T>(
     afterRollback: () => {},
   }
   try {
-    return await limits.hold(() => outsideTransaction(() => work(context)))
+    return await limits.hold(() => outside(() => work(context)))
   } catch (error) {
     if (limits.over !== undefined) over.abort(limits.over)
     throw error

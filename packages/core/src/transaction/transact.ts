@@ -24,6 +24,8 @@ export interface Inside<C extends Connection = Connection> {
   readonly context: TransactionContext
   /** Whether queries on the root database in its call chain join it. Default true. */
   readonly joined?: boolean
+  /** Whether it is a test's own: what is asked for in it goes as if it was not there, but is not kept. */
+  readonly test?: boolean | undefined
 }
 
 export interface Circumstances<C extends Connection, T> {
@@ -61,12 +63,13 @@ export async function transact<C extends Connection, T>(
   const inside = given === 'none' ? undefined : given
   // Who steps into the ORM's own transaction has not left what everything joins.
   const joined = inside?.joined === true || (wanted ?? inside?.joined ?? true)
-  if (durable && inside !== undefined) {
+  const test = inside?.test === true
+  if (durable && inside !== undefined && !test) {
     throw new PropagationError('A durable transaction was asked for inside another one, which could undo it')
   }
-  const way = ways[propagation][inside === undefined ? 'outside' : 'inside']
+  const way = ways[propagation][inside === undefined || test ? 'outside' : 'inside']
   if (way === 'refused') {
-    const why = inside === undefined ? 'there is none to be part of' : 'there is one already'
+    const why = inside === undefined || test ? 'there is none to be part of' : 'there is one already'
     throw new PropagationError(`A transaction with propagation '${propagation}' was asked for, and ${why}`)
   }
   if (way === 'none') {
@@ -77,14 +80,15 @@ export async function transact<C extends Connection, T>(
     }
     // A role, a tenant: not to be dropped unnoticed.
     refuseSettings(options, 'need one, and here there is none')
-    return withNone(pool, without, options)
+    return withNone(pool, without, options, test ? (run) => run() : undefined)
   }
   if (inside === undefined) return runAttempts(pool, body, options, { source: source ?? pool.source, joined })
   // Also in a session, whose connection the one around it has.
-  if (way === 'new') return runAttempts(pool, body, options, { source: pool, joined })
+  if (way === 'new' && !test) return runAttempts(pool, body, options, { source: pool, joined })
   const { scope, context } = inside
-  if (!lenient) refuseSettings(options, 'belong to the outermost one: inside it they cannot be changed')
-  if (way === 'savepoint')
+  if (test) refuseIdentity(options)
+  else if (!lenient) refuseSettings(options, 'belong to the outermost one: inside it they cannot be changed')
+  if (way !== 'join')
     return scope.savepoint((nested) => within(pool, { scope: nested, context, joined }, body, options))
   try {
     return await within(pool, { scope, context, joined }, body, options)
@@ -100,7 +104,7 @@ export async function transact<C extends Connection, T>(
  */
 async function within<C extends Connection, T>(
   pool: Pool<C>,
-  { scope, context, joined }: Required<Inside<C>>,
+  { scope, context, joined }: Required<Omit<Inside<C>, 'test'>>,
   body: ScopeBody<C, T>,
   options: ResolvedTransaction,
 ): Promise<T> {
@@ -120,4 +124,12 @@ function refuseSettings({ settings }: ResolvedTransaction, why: string): void {
   const given = Object.entries(settings).filter(([, value]) => value !== undefined)
   if (given.length === 0) return
   throw new PropagationError(`The transaction's settings (${given.map(([name]) => name).join(', ')}) ${why}`)
+}
+
+/** A test that passes only because it was somebody else is worse than none. */
+function refuseIdentity({ settings: { role, settings } }: ResolvedTransaction): void {
+  if (role === undefined && settings === undefined) return
+  throw new PropagationError(
+    'In a test that is undone as a whole a transaction cannot have a role or settings of its own',
+  )
 }

@@ -1,0 +1,75 @@
+// A transaction that a test plays in, and that is undone at the end, whatever was done in it. Begun in a test's own call
+// chain, the application's use of the root database is in it as well; its transactions are savepoints.
+
+import type { Connection } from '../driver.js'
+import { TransactionEndedError } from '../errors.js'
+import type { Lease } from '../pool/lease.js'
+import type { Pool } from '../pool/pool.js'
+import type { Ambient, Place } from '../scope.js'
+import type { Source } from '../session/source.js'
+import type { TransactionScope } from './transaction.js'
+
+export class TestTransaction<C extends Connection = Connection> implements Source<C> {
+  readonly #pool: Pool<C>
+  readonly #ambient: Ambient<TransactionScope<C>>
+  readonly #undo: () => Promise<void>
+
+  private constructor(pool: Pool<C>, ambient: Ambient<TransactionScope<C>>, undo: () => Promise<void>) {
+    this.#pool = pool
+    this.#ambient = ambient
+    this.#undo = undo
+  }
+
+  /**
+   * @param place in the test's call chain
+   * @throws whatever `pool.transaction` throws
+   */
+  static async begin<C extends Connection>(pool: Pool<C>, place: Place): Promise<TestTransaction<C>> {
+    let undo = () => {}
+    const undone = new Promise<never>((_, reject) => {
+      undo = () => reject(new Undone())
+    })
+    // It may be over before anybody waits for it.
+    undone.catch(() => {})
+    let ended: Promise<void> = Promise.resolve()
+    const ambient = await new Promise<Ambient<TransactionScope<C>>>((begun, failed) => {
+      let open = true
+      const body = (scope: TransactionScope<C>, context: Ambient<unknown>['context']): Promise<never> => {
+        begun({ scope, context, joined: true, open: () => open, test: true })
+        return undone
+      }
+      const options = { retry: false, exactlyOnce: false, timeoutMs: 0 } as const
+      ended = pool.transaction(body, options).then(
+        () => {},
+        (error: unknown) => {
+          open = false
+          if (!(error instanceof Undone)) failed(error)
+        },
+      )
+    })
+    pool.scopes.settle(place, ambient)
+    return new TestTransaction(pool, ambient, async () => {
+      undo()
+      await ended
+    })
+  }
+
+  get joinable(): Ambient<TransactionScope<C>> | undefined {
+    const { context, open } = this.#ambient
+    if (!open()) return undefined
+    return this.#pool.scopes.find((ambient) => ambient.context === context) ?? this.#ambient
+  }
+
+  tryAcquire(): undefined {}
+
+  async acquire(): Promise<Lease<C>> {
+    throw new TransactionEndedError('This test was rolled back: nothing more can be sent through its handle')
+  }
+
+  /** Undoes everything. Harmless the second time. */
+  async rollback(): Promise<void> {
+    await this.#undo()
+  }
+}
+
+class Undone extends Error {}
