@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, it } from '@jest/globals'
 import { TransactionCancelledError, TransactionTimeoutError } from '../errors.js'
 import { deadlock } from '../testing/failures.js'
-import { expectNothingHeld, retryingAndRested, Script, turns, untilRest } from '../testing/retrying.js'
+import { expectNothingHeld, type Fate, retryingAndRested, Script, turns, untilRest } from '../testing/retrying.js'
 import { watch } from '../testing/watch.js'
 
 describe('a signal that has fired before', () => {
@@ -38,6 +38,37 @@ describe('a signal that fires in the pause between two attempts', () => {
     expect(getEventListeners(abort.signal, 'abort')).toEqual([])
     await setup.clock.advance(60_000)
     expect(script.runs).toHaveLength(1)
+  })
+})
+
+describe('a transaction that has ended by itself', () => {
+  it.each<[string, Fate[]]>([
+    ['done', []],
+    ['failed', [new Error('no')]],
+    ['done at the second attempt', [deadlock()]],
+  ])('(%s) leaves neither a timer nor a listener, and a nested one neither', async (_, fates) => {
+    const setup = await retryingAndRested({ retry: { initialDelayMs: 1_000 } })
+    const [outer, inner] = [new AbortController(), new AbortController()]
+    const left = () => [outer, inner].map(({ signal }) => getEventListeners(signal, 'abort').length)
+    const script = new Script(...fates)
+    const result = watch(
+      setup.pool.transaction(
+        async () => {
+          try {
+            return await setup.pool.transaction(script.body, { timeoutMs: 5_000, signal: inner.signal })
+          } finally {
+            expect(left()).toEqual([1, 0])
+          }
+        },
+        { timeoutMs: 5_000, signal: outer.signal },
+      ),
+    )
+    await turns()
+    await setup.clock.advance(1_000)
+    await turns()
+    expect(result.state).not.toBe('pending')
+    expect(left()).toEqual([0, 0])
+    expectNothingHeld(setup)
   })
 })
 
@@ -125,6 +156,17 @@ describe('timeoutMs', () => {
       expect(result.state).toBe('rejected')
       expect(script.runs).toHaveLength(runs)
     }
+  })
+
+  it('that passed in a pause, as the process was busy, lets no other attempt begin', async () => {
+    const setup = await retryingAndRested({ retry: { initialDelayMs: 4_000 } })
+    const result = watch(setup.pool.transaction(new Script(deadlock()).body, { timeoutMs: 5_000 }))
+    await turns()
+    setup.clock.stall(10_000)
+    await setup.clock.advance(0)
+    await turns()
+    expect(result.error).toBeInstanceOf(TransactionTimeoutError)
+    expect(setup.driver.connection(1).sent).toEqual(['begin', 'write', 'rollback'])
   })
 
   it('is taken from resilience.transaction, and switched off by 0', async () => {
