@@ -142,12 +142,16 @@ describe.each(stayingOrms)('$name', (orm) => {
 
   it('T14: several at the same time have a connection each', async () => {
     const db = open()
+    const both = gate()
+    let arrived = 0
     const pids = await within(
       5_000,
       Promise.all(
         ['a', 'b'].map((mark) =>
           db.withSession(async (on) => {
             await on.query(`set app.mark = '${mark}'`)
+            if (++arrived === 2) both.open()
+            await both.opened
             expect(await db.transaction((tx) => tx.query(settingOf))).toEqual([{ mark }])
             expect(await db.query(settingOf)).toEqual([{ mark }])
             return backendOf(db)
