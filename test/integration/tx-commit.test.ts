@@ -164,15 +164,19 @@ describe.each(retried)('$name', (orm: Orm) => {
     expect(await scene.marks()).toEqual(['once'])
   })
 
-  it('T7: one that has only read is run again: there is nothing to be in doubt about', async () => {
+  it.each<[string, object]>([
+    ['has only read', {}],
+    ['could only read', { accessMode: 'read only' }],
+  ])('T7: one that %s is run again: there is nothing to be in doubt about', async (_, options) => {
     const db = scene.open(orm, { pool: single, transaction: { retry } })
     scene.proxy.cutWhen({ ...answerLost, how: 'reset', match: isCommit })
     const attempts: number[] = []
-    const read = db.withTransaction(async (tx, { attempt }) => {
-      attempts.push(attempt)
-      return tx.query('select 7 as n')
-    })
-    expect(await within(soon, read)).toEqual([{ n: 7 }])
+    const read = async () =>
+      db.withTransaction(async (tx, { attempt }) => {
+        attempts.push(attempt)
+        return tx.query('select 7 as n')
+      }, options)
+    expect(await within(soon, read())).toEqual([{ n: 7 }])
     expect(attempts).toEqual([1, 2])
     expect(scene.proxy.statements.filter((sql) => /pg_xact_status/.test(sql))).toEqual([])
   })
