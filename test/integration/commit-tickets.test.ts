@@ -73,6 +73,9 @@ function ticketOf(connection: PostgresConnection): CommitTicket {
   return ticket
 }
 
+const inDigits = (time: string) =>
+  `select to_char(t at time zone 'UTC', 'YYYYMMDDHH24MISSUS') from (select ${time}) _(t)`
+
 /** Behind an INSERT, which has no rows. */
 const lookAnswered = { direction: 'to-client', match: isNamed('RowDescription'), when: 'before' } as const
 const insert = (mark: string) => ({ text: `insert into marks values ('${mark}')` })
@@ -153,6 +156,9 @@ describe("a transaction's id", () => {
       transactionId: await seen(connection, 'pg_current_xact_id()'),
       systemIdentifier: await seen(connection, '(select system_identifier from pg_control_system())'),
       timeline: '00000001',
+      startedAt: await seen(connection, inDigits('pg_postmaster_start_time()')),
+      countsSince: await seen(connection, inDigits('stats_reset from pg_stat_bgwriter')),
+      direct: true,
     })
     await connection.commit()
     expect(await scene.marks()).toEqual(['one'])
@@ -525,10 +531,43 @@ describe('what became of a transaction', () => {
       { ...ticket, transactionId: hostile },
       { ...ticket, systemIdentifier: hostile },
       { ...ticket, timeline: hostile },
+      { ...ticket, startedAt: hostile },
+      { ...ticket, recoveredTo: hostile },
     ]) {
       expect(await ask(other)).toBe('unknown')
     }
     expect(await scene.marks()).toEqual(['one'])
+  })
+
+  it('T7: is asked by any role, whatever its settings are', async () => {
+    const role = `asks_anywhere_${process.pid}`
+    await scene.admin.query(`create role ${role} login password 'x'; alter role ${role} set timezone to 'Asia/Tokyo';
+      alter role ${role} set datestyle to 'German'; alter role ${role} set default_transaction_read_only to on`)
+    try {
+      const tickets = [await ended('commit'), await ended('rollback')]
+      const url = new URL(scene.directUrl)
+      url.username = role
+      url.password = 'x'
+      const pool = openPool(url.href)
+      const lease = await lend(pool)
+      const answers = tickets.map((ticket) => pool.driver.outcomeOf(ticket, lease.connection, signal))
+      expect(await Promise.all(answers)).toEqual(['committed', 'rolled-back'])
+      lease.release()
+      await pool.close()
+    } finally {
+      await scene.admin.query(`drop role ${role}`)
+    }
+  })
+
+  it('T7: is nobody’s to ask of one that was prepared, which COMMIT does not decide on', async () => {
+    const connection = await begun()
+    await connection.execute(insert('prepared'))
+    await connection.execute({ text: `prepare transaction 'later'` })
+    try {
+      expect(connection.ticket).toBeUndefined()
+    } finally {
+      await scene.admin.query(`rollback prepared 'later'`)
+    }
   })
 
   it('T7: is not asked once the signal has fired', async () => {

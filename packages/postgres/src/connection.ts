@@ -150,7 +150,8 @@ export class PostgresConnection implements Connection {
    */
   async greet(): Promise<boolean> {
     try {
-      this.#server = serverOf(await this.execute({ text: greeting }, { site: 'connect', timeoutMs: 0, codec: plain }))
+      const said = await this.execute({ text: greeting }, { site: 'connect', timeoutMs: 0, codec: plain })
+      this.#server = serverOf(said, this.backendKey?.pid)
       return true
     } catch (error) {
       // A session that has begun and was asked too much is ready again.

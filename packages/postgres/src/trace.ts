@@ -4,17 +4,21 @@
 import type { CommitTicket } from '@moorings/core'
 import type { AsideAnswer } from './aside.js'
 import { evidentlyReads } from './reads.js'
-import type { Server, ServerIdentity } from './server.js'
+import type { Incarnation, Server, ServerIdentity } from './server.js'
 
 /** Names a transaction to its server. Of another driver's ticket nothing is known here. */
-export interface PostgresTicket extends CommitTicket, ServerIdentity {
+export interface PostgresTicket extends CommitTicket, ServerIdentity, Incarnation {
   readonly timeline: string
+  /** Whether the transaction ran in this life of the server; if not, in this or a later one. */
+  readonly direct: boolean
 }
 
 /** It is delivered with COMMIT, and gets its id then. */
 const notifies = /notify/i
 /** What a transaction that is read only for the server may do to others all the same, and how it ceases to be so. */
 const reaching = /notify|dblink|transaction/i
+/** It outlives its session, and crashes: whoever decides on it, it is not this COMMIT. */
+const leaves = /(^|;)\s*prepare\s+transaction\b/i
 /** While the data of a COPY is awaited nothing else may be sent. */
 const copies = /\bcopy\b/i
 
@@ -43,7 +47,9 @@ export class Trace {
    * @returns the look to be sent behind it, if there is to be one
    */
   sent(text: string, free: boolean): string | undefined {
-    if (!this.#open || this.#id !== undefined) return undefined
+    if (!this.#open) return undefined
+    if (leaves.test(text)) this.#unsure = true
+    if (this.#id !== undefined) return undefined
     if (this.#readOnly) {
       if (reaching.test(text)) this.#unsure = true
       return undefined
@@ -105,9 +111,9 @@ export class Trace {
   /** Undefined: not known. */
   get ticket(): PostgresTicket | 'nothing' | undefined {
     if (this.#unsure) return undefined
-    const { systemIdentifier, timeline } = this.#server
+    const { words: _, timeline, ...server } = this.#server
     if (this.#id !== undefined) {
-      return timeline === undefined ? undefined : { transactionId: this.#id, systemIdentifier, timeline }
+      return timeline === undefined ? undefined : { transactionId: this.#id, ...server, timeline }
     }
     return this.#unseen ? undefined : 'nothing'
   }
