@@ -25,9 +25,14 @@ const lineage: unique symbol = Symbol.for('moorings.error.lineage') as never
 const inspectCustom: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
 
 function lineageOf(value: unknown): readonly string[] | undefined {
-  if (typeof value !== 'object' || value === null || !(lineage in value)) return undefined
-  const names = value[lineage]
-  return Array.isArray(names) ? names : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  try {
+    const names = lineage in value ? value[lineage] : undefined
+    return Array.isArray(names) ? names : undefined
+  } catch {
+    // A getter or a proxy of somebody else's: none of ours.
+    return undefined
+  }
 }
 
 /**

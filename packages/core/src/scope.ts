@@ -256,8 +256,9 @@ export function afterRollback(run: AfterEnd): void {
  */
 export function outsideTransaction<T>(body: () => T): T {
   const around = outer()
+  // What has stepped outside before goes on as long as what is around that: to ask it as well would be to ask twice.
   const open = () => {
-    for (let at = around; at !== undefined; at = at.outer) if (at.open()) return true
+    for (let at = around; at !== undefined; at = at.outer) if (at.pool !== undefined && at.open()) return true
     return false
   }
   return frames.run({ pool: undefined, lease: () => undefined, context: () => undefined, open, outer: around }, body)

@@ -65,7 +65,7 @@ describe('what is noted in a nested transaction', () => {
     expect(told).toEqual(['kept rolled back', 'undone rolled back'])
   })
 
-  it.failing('takes nothing with it that was noted beside it', async () => {
+  it('takes nothing with it that was noted beside it', async () => {
     const { pool } = await retryingAndRested()
     const told: string[] = []
     const note = noting(told)

@@ -1,11 +1,15 @@
 // What is to be done once a transaction has ended: noted while it runs, kept or dropped with the savepoints it was noted
 // in, and done in order when the connection is back.
 
+import type { Level } from './level.js'
+
 export type AfterEnd = () => unknown
 
 interface Noted {
   readonly on: 'commit' | 'rollback'
   readonly run: AfterEnd
+  /** Where it was noted. */
+  readonly level: Level
   /** Its savepoint was rolled back. */
   undone: boolean
 }
@@ -13,18 +17,23 @@ interface Noted {
 export class After {
   #noted: Noted[] = []
 
-  note(on: 'commit' | 'rollback', run: AfterEnd): void {
-    this.#noted.push({ on, run, undone: false })
+  note(on: 'commit' | 'rollback', run: AfterEnd, level: Level): void {
+    this.#noted.push({ on, run, level, undone: false })
   }
 
-  /** How many were noted so far, for `undone`. */
+  /** How many were noted so far, for `undoneSince`. */
   get mark(): number {
     return this.#noted.length
   }
 
   /** What was noted since belongs to work that was rolled back. */
-  undone(since: number): void {
-    for (const noted of this.#noted.slice(since)) noted.undone = true
+  undoneSince(mark: number): void {
+    for (const noted of this.#noted.slice(mark)) noted.undone = true
+  }
+
+  /** What was noted in it belongs to work that was rolled back; what was noted beside it meanwhile does not. */
+  undoneIn(level: Level): void {
+    for (const noted of this.#noted) if (noted.level.isIn(level)) noted.undone = true
   }
 
   /**

@@ -10,7 +10,8 @@ import type { TransactionContext } from '../scope.js'
 import type { Source } from '../session/source.js'
 import { Limits } from './limits.js'
 import { type Failure, Retries } from './retries.js'
-import { attachRollbackError, Transaction } from './transaction.js'
+import { attachRollbackError } from './roll-back.js'
+import { Transaction } from './transaction.js'
 import type { ResolvedTransaction } from './transaction-options.js'
 
 /** What a transaction does. It may be run several times: what it does elsewhere than in the database is not undone. */
@@ -56,14 +57,14 @@ async function tryOnce<C extends Connection, T>(
   options: ResolvedTransaction,
   { source, attempt, joined, limits }: Around<C>,
 ): Promise<Attempt<T>> {
-  const { settings, exactlyOnce, signal } = options
+  const { settings, exactlyOnce } = options
   const timeoutMs = Math.max(
     1,
     Math.min(options.acquireTimeoutMs ?? pool.resilience.pool.acquireTimeoutMs, limits.leftMs),
   )
   let lease: Lease<C>
   try {
-    lease = await source.acquire({ signal, timeoutMs: Math.ceil(timeoutMs) })
+    lease = await source.acquire({ signal: limits.signal, timeoutMs: Math.ceil(timeoutMs) })
   } catch (error) {
     // It has waited as long as it may: nothing is gained by waiting again.
     throw limits.over ?? error
@@ -71,7 +72,9 @@ async function tryOnce<C extends Connection, T>(
   let transaction: Transaction<C> | undefined
   let tried: Attempt<T>
   try {
+    limits.whenOver = givingUp(lease)
     transaction = await Transaction.begin(pool, lease, { settings, exactlyOnce, attempt, joined })
+    limits.whenOver = undefined
     tried = await carryOut(pool, lease, transaction, body, limits)
   } catch (error) {
     tried = { failed: { error, causes: [error] } }
@@ -97,6 +100,7 @@ async function carryOut<C extends Connection, T>(
   let result: T
   try {
     result = await settled(pool, lease, transaction, body, limits)
+    if (limits.over !== undefined) throw limits.over
   } catch (error) {
     const telling = transaction.telling(error)
     const lost =
@@ -109,9 +113,7 @@ async function carryOut<C extends Connection, T>(
     return { failed: { error: telling, causes } }
   }
   // COMMIT cannot be taken back: whether it happened is found out.
-  limits.whenOver = (error) => {
-    if (!lease.lost && !lease.released) lease.connection.destroy(lostBy(error))
-  }
+  limits.whenOver = givingUp(lease)
   try {
     await transaction.commit()
     return { result }
@@ -130,7 +132,7 @@ function settled<C extends Connection, T>(
   body: TransactionBody<C, T>,
   limits: Limits,
 ): Promise<T> {
-  const { deadlines, resilience, scopes } = pool
+  const { deadlines, resilience } = pool
   const { settleTimeoutMs } = resilience.transaction
   return new Promise((resolve, reject) => {
     let patience: Deadline | undefined
@@ -156,12 +158,17 @@ function settled<C extends Connection, T>(
       limits.whenOver(limits.over)
       return
     }
-    // Async: what it throws before its first await is a rejection, too.
-    const run = async () => scopes.run(lease, transaction.ambient, () => body(transaction, transaction.context))
-    run().then((value) => {
-      done()
-      resolve(value)
-    }, fail)
+    // It may have gone since it was begun: nothing could come of it.
+    if (lease.lost) {
+      fail(lostOf(lease))
+      return
+    }
+    transaction
+      .carry(() => body(transaction, transaction.context))
+      .then((value) => {
+        done()
+        resolve(value)
+      }, fail)
   })
 }
 
@@ -173,8 +180,13 @@ function lostOf<C extends Connection>(lease: Lease<C>): unknown {
   }
 }
 
-function lostBy(error: MooringsError): ConnectionLostError {
-  return new ConnectionLostError('The connection was given up, as its transaction had to end', { cause: error })
+/** While the server's answer to BEGIN or COMMIT is waited for there is nothing to be stopped: its connection has to end. */
+function givingUp<C extends Connection>(lease: Lease<C>): (error: MooringsError) => void {
+  return (cause) => {
+    if (lease.lost || lease.released) return
+    const why = 'The connection was given up, as its transaction had to end'
+    lease.connection.destroy(new ConnectionLostError(why, { cause }))
+  }
 }
 
 function stillRunning(reason: MooringsError, limitMs: number): ConnectionLostError {

@@ -2,7 +2,8 @@
 // may be sent through the one around it, and a second nested one waits for its turn.
 
 import type { Deadlines } from '../deadlines.js'
-import { NestedTransactionOpenError, TransactionEndedError } from '../errors.js'
+import { type MooringsError, NestedTransactionOpenError, TransactionEndedError } from '../errors.js'
+import type { Limits } from './limits.js'
 
 export class Level {
   /** Of its savepoint; empty for the transaction itself. */
@@ -24,34 +25,63 @@ export class Level {
     return this.#inner
   }
 
+  /** Whether neither it nor one around it has ended. */
+  get live(): boolean {
+    let at: Level | undefined = this
+    while (at !== undefined && !at.#ended) at = at.outer
+    return at === undefined
+  }
+
+  /** Whether it is that one, or somewhere inside of it. */
+  isIn(level: Level): boolean {
+    let at: Level | undefined = this
+    while (at !== undefined && at !== level) at = at.outer
+    return at !== undefined
+  }
+
+  /** @throws TransactionEndedError */
+  assertLive(): void {
+    if (!this.live) throw new TransactionEndedError('This nested transaction has ended: nothing can be sent through it')
+  }
+
   /** @throws NestedTransactionOpenError, TransactionEndedError */
   assertUsable(): void {
-    for (let at: Level | undefined = this; at !== undefined; at = at.outer) {
-      if (!at.#ended) continue
-      throw new TransactionEndedError('This nested transaction has ended: nothing can be sent through it')
-    }
+    this.assertLive()
     if (this.#inner === undefined) return
     throw new NestedTransactionOpenError(
       'A nested transaction is open inside this one: use its own handle, or wait until it has ended',
     )
   }
 
-  /** Resolves when no nested one is open, first come first served. Not to be called when none is. */
-  turn(deadlines: Deadlines, limitMs: number): Promise<void> {
+  /**
+   * Resolves when no nested one is open, first come first served. Not to be called when none is.
+   *
+   * @param limits of the one that waits, which may end it before
+   */
+  turn(deadlines: Deadlines, limitMs: number, limits?: Limits): Promise<void> {
     return new Promise((resolve, reject) => {
       const go = () => {
         deadlines.delete(deadline)
+        if (limits !== undefined) limits.whenOver = undefined
         resolve()
       }
-      const deadline = deadlines.awaited(limitMs, () => {
+      const leave = (error: MooringsError) => {
         this.#line.splice(this.#line.indexOf(go), 1)
-        reject(
+        reject(error)
+      }
+      const deadline = deadlines.awaited(limitMs, () =>
+        leave(
           new NestedTransactionOpenError(
             `Another nested transaction of the same one did not end within ${limitMs} ms: they run one after the other`,
           ),
-        )
-      })
+        ),
+      )
       this.#line.push(go)
+      if (limits === undefined) return
+      limits.whenOver = (error) => {
+        deadlines.delete(deadline)
+        leave(error)
+      }
     })
   }
 

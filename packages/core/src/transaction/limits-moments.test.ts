@@ -97,7 +97,7 @@ describe('a signal that fires', () => {
     }
   })
 
-  it.failing('right after the body ended does not leave it waiting for a COMMIT that is not answered', async () => {
+  it('right after the body ended does not leave it waiting for a COMMIT that is not answered', async () => {
     for (let ticks = 0; ticks < 16; ticks++) {
       const setup = await retryingAndRested()
       const abort = new AbortController()

@@ -136,7 +136,7 @@ describe('a nested transaction ended by its limits', () => {
     expect(result.state).toBe('resolved')
   })
 
-  it.failing('writes nothing more by what it joins either, which would stay', async () => {
+  it('writes nothing more by what it joins either, which would stay', async () => {
     const setup = await nestedEnded({}, ({ pool }) => pool.joinable?.scope.connection.statement('late'))
     setup.goesOn.open()
     await turns()
@@ -146,7 +146,7 @@ describe('a nested transaction ended by its limits', () => {
     expect(setup.driver.connection(1).sent).not.toContain('late')
   })
 
-  it.failing('while it waits for the end of another one is told at once', async () => {
+  it('while it waits for the end of another one is told at once', async () => {
     const setup = await retryingAndRested()
     const [first, end] = [gate(), gate()]
     let second: Watched<unknown> = watch(Promise.resolve())
@@ -172,7 +172,7 @@ describe('a nested transaction ended by its limits', () => {
 })
 
 describe('a nested transaction that holds another one when its limits end it', () => {
-  it.failing.each([
+  it.each([
     ['ends', () => {}],
     ['fails', () => Promise.reject(new StatementError('no'))],
   ] as const)('takes that with it, and nothing more comes of it when that %s', async (_, settle) => {

@@ -63,8 +63,7 @@ describe.each(['timeoutMs', 'signal'] as const)('a transaction ended by its %s',
     expectNothingHeld(setup)
   })
 
-  const pending = way === 'signal' ? it : it.failing
-  pending('while the pool is suspended does not wait until it is resumed', async () => {
+  it('while the pool is suspended does not wait until it is resumed', async () => {
     const setup = await retryingAndRested()
     const { options, end, error } = ending(way)
     setup.pool.suspend()
@@ -75,7 +74,7 @@ describe.each(['timeoutMs', 'signal'] as const)('a transaction ended by its %s',
     expect(result.error).toMatchObject(error)
   })
 
-  it.failing('while BEGIN is on its way is told at once', async () => {
+  it('while BEGIN is on its way is told at once', async () => {
     const setup = await retryingAndRested()
     const { options, end, error } = ending(way)
     setup.driver.connection(1).next('begin', 'held')
@@ -172,7 +171,7 @@ describe.each(['timeoutMs', 'signal'] as const)('a transaction ended by its %s',
     expect(setup.driver.connection(1).sent).toEqual(['begin', 'rollback', 'begin', 'next', 'commit'])
   })
 
-  it.failing('does not leave its body to write on the root database instead', async () => {
+  it('does not leave its body to write on the root database instead', async () => {
     const setup = await retryingAndRested()
     const { options, end } = ending(way)
     const goesOn = gate()

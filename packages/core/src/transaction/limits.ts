@@ -28,6 +28,7 @@ export class Limits {
   readonly #deadline: Deadline | undefined
   readonly #until: number
   #over: MooringsError | undefined
+  #abort: AbortController | undefined
   /** Called once, when it is over. */
   whenOver: ((error: MooringsError) => void) | undefined
 
@@ -46,6 +47,16 @@ export class Limits {
   /** Why it is over, if it is. */
   get over(): MooringsError | undefined {
     return this.#over
+  }
+
+  /** Fires when it is over; undefined if it never is. */
+  get signal(): AbortSignal | undefined {
+    if (this.#deadline === undefined) return this.#signal
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#over !== undefined) this.#abort.abort(this.#over)
+    }
+    return this.#abort.signal
   }
 
   get leftMs(): number {
@@ -93,6 +104,7 @@ export class Limits {
   #end(error: MooringsError): void {
     if (this.#over !== undefined) return
     this.#over = error
+    this.#abort?.abort(error)
     this.whenOver?.(error)
   }
 }

@@ -116,7 +116,7 @@ describe('one that is around a nested transaction', () => {
 })
 
 describe('a nested one whose body ends before another in it', () => {
-  it.failing.each([
+  it.each([
     ['ends', () => {}],
     ['fails', no],
   ] as const)('is undone with that, and the rest goes on whatever comes of it when it %s', async (_, settle) => {

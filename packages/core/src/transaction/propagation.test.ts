@@ -145,7 +145,20 @@ describe('settings', () => {
     }
   })
 
-  it('are fine for one of its own, and passed over where an ORM asks', async () => {
+  it.each([
+    ['role', { role: 'tenant' }],
+    ['settings', { settings: { 'app.tenant': '42' } }],
+    ['statementTimeoutMs', { statementTimeoutMs: 100 }],
+  ])('(%s) are not dropped where an ORM asks either: what is not there would be relied on', async (name, settings) => {
+    const { pool, driver } = retrying()
+    await pool.transaction(async () => {
+      const nested = pool.transaction(() => {}, settings, { lenient: true })
+      await expect(nested).rejects.toMatchObject({ name: 'PropagationError', message: expect.stringContaining(name) })
+    })
+    expect(driver.connection(1).sent).toEqual(['begin', 'commit'])
+  })
+
+  it('are fine for one of its own, and an isolation level is passed over where an ORM asks', async () => {
     const { pool, driver } = retrying()
     const strict = { isolationLevel: 'serializable' } as const
     await pool.transaction(async () => {

@@ -185,7 +185,7 @@ describe('an error that makes trouble when it is looked at', () => {
     expectNothingHeld(setup)
   })
 
-  it.failing('because it is a proxy whose traps throw reaches the caller all the same', async () => {
+  it('because it is a proxy whose traps throw reaches the caller all the same', async () => {
     const trap = () => {
       throw new Error('no')
     }

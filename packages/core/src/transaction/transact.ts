@@ -35,7 +35,7 @@ export interface Circumstances<C extends Connection, T> {
   readonly source?: Source<C> | undefined
   /** Whether queries on the root database in the body's call chain join it. Default: as in the one around it, else true. */
   readonly joined?: boolean
-  /** As the ORM does it: inside of another one its settings are passed over rather than refused. */
+  /** As the ORM does it: inside of another one its isolation level and modes are passed over rather than refused. */
   readonly lenient?: boolean
   /** What is done where there is to be no transaction. Without it such a propagation is refused. */
   readonly without?: ((context: TransactionContext) => Promise<T> | T) | undefined
@@ -87,40 +87,57 @@ export async function transact<C extends Connection, T>(
   if (way === 'new' && !test) return runAttempts(pool, body, options, { source: pool, joined })
   const { scope, context } = inside
   if (test) refuseIdentity(options)
-  else if (!lenient) refuseSettings(options, 'belong to the outermost one: inside it they cannot be changed')
-  if (way !== 'join')
-    return scope.savepoint((nested) => within(pool, { scope: nested, context, joined }, body, options))
-  try {
-    return await within(pool, { scope, context, joined }, body, options)
-  } catch (error) {
-    scope.spoil(error)
-    throw error
-  }
-}
-
-/**
- * In the call chain of the body, what joins is what this transaction was asked to be, not what the one around it is. Its
- * limits are its own as well: what they end is the part that it is.
- */
-async function within<C extends Connection, T>(
-  pool: Pool<C>,
-  { scope, context, joined }: Required<Omit<Inside<C>, 'test'>>,
-  body: ScopeBody<C, T>,
-  options: ResolvedTransaction,
-): Promise<T> {
-  let open = true
+  else
+    refuseSettings(
+      lenient ? withoutModes(options) : options,
+      'belong to the outermost one: inside it they cannot be changed',
+    )
+  // Its limits are its own: what they end is the part that it is.
   const limits = new Limits(pool.deadlines, options)
   try {
-    const ambient = { scope, context, joined, open: () => open }
-    return await limits.hold(() => pool.scopes.run(undefined, ambient, () => body(scope, context)))
+    if (way !== 'join') {
+      const run = (nested: TransactionScope<C>) => within(pool, { scope: nested, context, joined }, body, limits)
+      return await scope.savepoint(run, undefined, limits)
+    }
+    try {
+      return await within(pool, { scope, context, joined }, body, limits)
+    } catch (error) {
+      scope.spoil(error)
+      throw error
+    }
   } finally {
-    open = false
     limits.end()
   }
 }
 
+/**
+ * In the call chain of the body, what joins is what this transaction was asked to be, not what the one around it is. It
+ * stays in there until it has settled, also when its limits have ended it: what it does then is refused.
+ */
+function within<C extends Connection, T>(
+  pool: Pool<C>,
+  { scope, context, joined }: Required<Omit<Inside<C>, 'test'>>,
+  body: ScopeBody<C, T>,
+  limits: Limits,
+): Promise<T> {
+  let running = true
+  const ambient = { scope, context, joined, open: () => running }
+  return limits.hold(async () => {
+    try {
+      return await pool.scopes.run(undefined, ambient, () => body(scope, context))
+    } finally {
+      running = false
+    }
+  })
+}
+
+/** Without what the ORM has always taken for a nested one, and passed over. */
+function withoutModes({ settings: { isolationLevel, accessMode, deferrable, ...ours } }: ResolvedTransaction) {
+  return { settings: ours }
+}
+
 /** What goes with BEGIN has nowhere to go. */
-function refuseSettings({ settings }: ResolvedTransaction, why: string): void {
+function refuseSettings({ settings }: Pick<ResolvedTransaction, 'settings'>, why: string): void {
   const given = Object.entries(settings).filter(([, value]) => value !== undefined)
   if (given.length === 0) return
   throw new PropagationError(`The transaction's settings (${given.map(([name]) => name).join(', ')}) ${why}`)

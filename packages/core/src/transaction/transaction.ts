@@ -5,11 +5,8 @@ import type { Connection, Driver, TransactionSettings } from '../driver.js'
 import {
   CommitOutcomeUnknownError,
   ConnectionLostError,
-  isMooringsError,
   type MooringsError,
   NestedTransactionOpenError,
-  StatementCancelledError,
-  TransactionAbortedError,
   TransactionEndedError,
 } from '../errors.js'
 import { publish } from '../events.js'
@@ -17,20 +14,23 @@ import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
 import type { Ambient, Stretch, TransactionContext } from '../scope.js'
 import { After, type AfterEnd } from './after.js'
-import { Level } from './level.js'
+import { FirstError, joinedFailed } from './first-error.js'
+import type { Limits } from './limits.js'
+import { Nested } from './nested.js'
 import { askOutcome } from './outcome.js'
+import { answered, left, stopStrays } from './roll-back.js'
 
 /**
- * - `idle`: begun, and nothing was sent yet
- * - `open`
+ * - `open`: also while its BEGIN is still to be sent, with the first statement
+ * - `idle`: a COMMIT or ROLLBACK that was sent as a statement has ended it on the server
  * - `failed`: a statement has failed, and nothing but a roll-back is possible
  * - `committing`, `rolling-back`: the server's answer is waited for
  * - `committed`, `rolled-back`
  * - `unknown`: COMMIT was not answered, and nobody can tell what became of it
  */
 export type TransactionState =
-  | 'idle'
   | 'open'
+  | 'idle'
   | 'failed'
   | 'committing'
   | 'committed'
@@ -65,8 +65,9 @@ export interface TransactionScope<C extends Connection = Connection> {
    * is asked for while another is open beside it waits until that has ended.
    *
    * @param label appended to the savepoint's name, for whoever reads the server's log
+   * @param limits end the wait for its turn as well
    */
-  savepoint<T>(body: (scope: TransactionScope<C>) => Promise<T> | T, label?: string): Promise<T>
+  savepoint<T>(body: (scope: TransactionScope<C>) => Promise<T> | T, label?: string, limits?: Limits): Promise<T>
 }
 
 export interface TransactionParts {
@@ -87,10 +88,11 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   readonly #exactlyOnce: boolean
   readonly #joined: boolean
   readonly #after = new After()
-  readonly #outermost = new Level('', undefined)
+  readonly #failed = new FirstError()
+  readonly #nested: Nested<C>
   #state: 'open' | 'committing' | 'committed' | 'rolling-back' | 'rolled-back' | 'unknown' = 'open'
-  #firstError: unknown
-  #savepoints = 0
+  /** Its body has begun, and not settled. */
+  #running = false
   #abort: AbortController | undefined
   /** Why its context's signal has fired, if it has. */
   #over: { readonly reason: unknown } | undefined
@@ -114,6 +116,20 @@ export class Transaction<C extends Connection = Connection> implements Transacti
       afterCommit: (run) => this.#note('commit', run),
       afterRollback: (run) => this.#note('rollback', run),
     }
+    this.#nested = new Nested(
+      {
+        pool,
+        lease,
+        after: this.#after,
+        failed: this.#failed,
+        get open() {
+          return transaction.#state === 'open'
+        },
+        assertOpen: () => this.#assertOpen(),
+        ambient: (scope, open) => this.#ambient(scope, open),
+      },
+      this,
+    )
   }
 
   /** The lease stays the caller's, to be released after the transaction has ended; then call `finish`. */
@@ -142,7 +158,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
 
   get connection(): C {
     this.#assertOpen()
-    this.#outermost.assertUsable()
+    this.#nested.outermost.assertUsable()
     return this.#lease.connection
   }
 
@@ -151,22 +167,53 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     return this.#ambient(this, () => this.#state === 'open')
   }
 
+  /**
+   * Runs the body in a call chain that is inside of it. It stays inside until it has settled, however early the
+   * transaction ends: what it does then is refused, rather than done on a connection of its own, where it would stay.
+   */
+  async carry<T>(body: () => Promise<T> | T): Promise<T> {
+    this.#running = true
+    try {
+      const ambient = this.#ambient(this, () => this.#state === 'open' || this.#running)
+      return await this.#pool.scopes.run(this.#lease, ambient, body)
+    } finally {
+      this.#running = false
+    }
+  }
+
   noteError(error: unknown): void {
-    this.#firstError ??= error
+    this.#failed.note(error)
   }
 
   /** What a statement failed with first. */
   get firstError(): unknown {
-    return this.#firstError
+    return this.#failed.value
+  }
+
+  /** What its body threw, or what that stands for. */
+  telling(error: unknown): unknown {
+    return this.#failed.telling(error)
+  }
+
+  assertSound(): void {
+    if (this.#failed.value !== undefined) throw this.#failed.aborted()
   }
 
   spoil(by: unknown): void {
-    this.#outermost.spoilt ??= { by }
+    this.#nested.outermost.spoilt ??= { by }
   }
 
   #note(on: 'commit' | 'rollback', run: AfterEnd): void {
     this.#assertOpen()
-    this.#after.note(on, run)
+    this.#after.note(on, run, this.#nested.here)
+  }
+
+  async savepoint<T>(
+    body: (scope: TransactionScope<C>) => Promise<T> | T,
+    label?: string,
+    limits?: Limits,
+  ): Promise<T> {
+    return this.#nested.run(this.#nested.outermost, body, label, limits)
   }
 
   // --- its end ---
@@ -197,17 +244,17 @@ export class Transaction<C extends Connection = Connection> implements Transacti
       return
     }
     this.#state = outcome
-    if (outcome === 'rolled-back') throw this.#aborted()
+    if (outcome === 'rolled-back') throw this.#failed.aborted()
   }
 
   #refusedCommit(): MooringsError | undefined {
     this.#assertOpen()
-    if (this.#outermost.inner !== undefined) {
+    const { inner, spoilt } = this.#nested.outermost
+    if (inner !== undefined) {
       return new NestedTransactionOpenError(
         'The transaction was rolled back: its body ended while a nested transaction in it was open. Await the nested one',
       )
     }
-    const { spoilt } = this.#outermost
     return spoilt && joinedFailed(spoilt.by)
   }
 
@@ -252,7 +299,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     if (!this.#lease.lost && !this.#lease.released) {
       const { connection } = this.#lease
       const strays = stopStrays(connection, why)
-      failure = await this.#answered('ROLLBACK', () => connection.rollback())
+      failure = await answered(this.#pool, 'ROLLBACK', () => connection.rollback())
       if (failure !== undefined) {
         const error = failure
         connection.destroy(error)
@@ -290,118 +337,6 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     return this.#abort.signal
   }
 
-  #answered(command: string, send: () => Promise<void>): Promise<MooringsError | undefined> {
-    const { rollbackTimeoutMs } = this.#pool.resilience.transaction
-    const late = () => new ConnectionLostError(`${command} was not answered within ${rollbackTimeoutMs} ms`)
-    return this.#pool.deadlines.limit(rollbackTimeoutMs, late, send).then(
-      () => undefined,
-      (error: unknown) => this.driver.classify(error, 'statement'),
-    )
-  }
-
-  // --- nested ones ---
-
-  savepoint<T>(body: (scope: TransactionScope<C>) => Promise<T> | T, label?: string): Promise<T> {
-    return this.#nest(this.#outermost, body, label)
-  }
-
-  async #nest<T>(
-    outer: Level,
-    body: (scope: TransactionScope<C>) => Promise<T> | T,
-    label: string | undefined,
-  ): Promise<T> {
-    const level = await this.#enter(outer, label)
-    const firstError = this.#firstError
-    const noted = this.#after.mark
-    try {
-      // Since it was entered, all of it may have come to an end.
-      this.#assertOpen()
-      const { connection } = this.#lease
-      await connection.savepoint(level.name)
-      let result: T
-      try {
-        const ambient = this.#ambient(this.#scope(level), () => this.#state === 'open' && level === outer.inner)
-        result = await this.#pool.scopes.run(this.#lease, ambient, () => body(ambient.scope))
-        this.#assertNestedSound(level)
-      } catch (error) {
-        this.#after.undone(noted)
-        await this.#undo(level, error, firstError)
-        throw error
-      }
-      this.#assertOpen()
-      await connection.release(level.name)
-      return result
-    } finally {
-      level.end()
-    }
-  }
-
-  /** Not async: one that need not wait is entered before anything else can be sent. */
-  #enter(outer: Level, label: string | undefined): Level | Promise<Level> {
-    this.#assertOpen()
-    if (outer.inner !== undefined) return this.#enterInTurn(outer, label)
-    outer.assertUsable()
-    // Throws when it is gone.
-    void this.#lease.connection
-    return outer.enter(`s${this.#savepoints++}${label === undefined ? '' : `_${label}`}`)
-  }
-
-  async #enterInTurn(outer: Level, label: string | undefined): Promise<Level> {
-    const { deadlines, resilience } = this.#pool
-    await outer.turn(deadlines, resilience.pool.acquireTimeoutMs)
-    try {
-      return await this.#enter(outer, label)
-    } catch (error) {
-      outer.pass()
-      throw error
-    }
-  }
-
-  #assertNestedSound(level: Level): void {
-    this.#assertOpen()
-    if (level.inner !== undefined) {
-      throw new NestedTransactionOpenError(
-        'This nested transaction was rolled back: its body ended while another in it was open. Await the inner one',
-      )
-    }
-    if (level.spoilt !== undefined) throw joinedFailed(level.spoilt.by)
-    // RELEASE would be refused, and say less than what failed first.
-    if (this.#lease.connection.transactionStatus === 'failed') throw this.#aborted()
-  }
-
-  async #undo(level: Level, error: unknown, firstError: unknown): Promise<void> {
-    // With the connection gone there is nothing to undo, and the body's own error says more than ours would.
-    if (this.#state !== 'open' || this.#lease.lost || this.#lease.released) return
-    const { connection } = this.#lease
-    stopStrays(connection, left())
-    const failure = await this.#answered('ROLLBACK TO', () => connection.rollbackTo(level.name))
-    if (failure === undefined) this.#firstError = firstError
-    else {
-      connection.destroy(failure)
-      attachRollbackError(error, failure)
-    }
-  }
-
-  #scope(level: Level): TransactionScope<C> {
-    const transaction = this
-    return {
-      session: this.session,
-      get connection() {
-        transaction.#assertOpen()
-        level.assertUsable()
-        return transaction.#lease.connection
-      },
-      noteError: (error) => transaction.noteError(error),
-      assertSound: () => transaction.assertSound(),
-      spoil: (by) => {
-        level.spoilt ??= { by }
-      },
-      async savepoint(body, label) {
-        return transaction.#nest(level, body, label)
-      },
-    }
-  }
-
   #ambient(scope: TransactionScope<C>, open: () => boolean): Ambient<TransactionScope<C>> {
     return { scope, context: this.context, joined: this.#joined, open }
   }
@@ -410,36 +345,13 @@ export class Transaction<C extends Connection = Connection> implements Transacti
 
   /** What is noted and fails from here on is undone by `backTo` with what this returns. */
   get mark(): TransactionMark {
-    return { noted: this.#after.mark, firstError: this.#firstError }
+    return { noted: this.#after.mark, firstError: this.#failed.value }
   }
 
   /** The transaction was brought back to a savepoint by other means: what had failed since is undone. */
   backTo({ noted, firstError }: TransactionMark): void {
-    this.#after.undone(noted)
-    this.#firstError = firstError
-  }
-
-  // --- what has failed ---
-
-  assertSound(): void {
-    if (this.#firstError !== undefined) throw this.#aborted()
-  }
-
-  /** A statement that was refused because an earlier one had failed says nothing; the earlier one's error does. */
-  telling(error: unknown): unknown {
-    if (!(error instanceof TransactionAbortedError) || error.cause === this.#firstError) return error
-    // Not in the server's own words: it names a first error, and may be another transaction's.
-    if (isMooringsError(error.cause)) return error
-    return this.#firstError ?? error
-  }
-
-  #aborted(): TransactionAbortedError {
-    const first = this.#firstError
-    const named = first instanceof Error || isMooringsError(first) ? `: ${first.message}` : ''
-    return new TransactionAbortedError(
-      `The transaction was rolled back, because a statement in it had failed before COMMIT${named}`,
-      { cause: first, code: (isMooringsError(first) ? first.code : undefined) ?? '25P02' },
-    )
+    this.#after.undoneSince(noted)
+    this.#failed.backTo(firstError)
   }
 
   #assertOpen(): void {
@@ -452,32 +364,4 @@ export class Transaction<C extends Connection = Connection> implements Transacti
 export interface TransactionMark {
   readonly noted: number
   readonly firstError: unknown
-}
-
-function joinedFailed(cause: unknown): TransactionAbortedError {
-  const named = isMooringsError(cause) ? `: ${cause.message}` : ''
-  return new TransactionAbortedError(
-    `The transaction was rolled back, because work that had joined it failed${named}`,
-    {
-      cause,
-      code: isMooringsError(cause) ? cause.code : undefined,
-    },
-  )
-}
-
-function left(): StatementCancelledError {
-  return new StatementCancelledError('The transaction was rolled back while this statement was under way')
-}
-
-/** ROLLBACK would wait for what the body has left running, and then undo it. Returns whether there was anything. */
-function stopStrays(connection: Connection, why: MooringsError): boolean {
-  if (connection.activity === 'idle') return false
-  connection.stop(why)
-  return true
-}
-
-/** Not enumerable: an application that logs or compares its own error must not find ours in it. */
-export function attachRollbackError(error: unknown, rollbackError: MooringsError): void {
-  if (typeof error !== 'object' || error === null || !Object.isExtensible(error)) return
-  Object.defineProperty(error, 'rollbackError', { value: rollbackError, configurable: true, enumerable: false })
 }

@@ -1,0 +1,161 @@
+// Nested transactions: savepoints in one that is open, one at a time at each level.
+
+import type { Connection } from '../driver.js'
+import { NestedTransactionOpenError } from '../errors.js'
+import type { Lease } from '../pool/lease.js'
+import type { Pool } from '../pool/pool.js'
+import type { Ambient } from '../scope.js'
+import type { After } from './after.js'
+import { type FirstError, joinedFailed } from './first-error.js'
+import { Level } from './level.js'
+import type { Limits } from './limits.js'
+import { answered, attachRollbackError, left, stopStrays } from './roll-back.js'
+import type { TransactionScope } from './transaction.js'
+
+/** The transaction that they are parts of. */
+export interface Trunk<C extends Connection> {
+  readonly pool: Pool<C>
+  readonly lease: Lease<C>
+  readonly after: After
+  readonly failed: FirstError
+  /** Whether it has not ended. */
+  readonly open: boolean
+  /** @throws TransactionEndedError */
+  assertOpen(): void
+  ambient(scope: TransactionScope<C>, open: () => boolean): Ambient<TransactionScope<C>>
+}
+
+export class Nested<C extends Connection> {
+  readonly #trunk: Trunk<C>
+  readonly #outermost = new Level('', undefined)
+  readonly #levels = new WeakMap<TransactionScope<C>, Level>()
+  #savepoints = 0
+
+  /** @param scope the transaction's own */
+  constructor(trunk: Trunk<C>, scope: TransactionScope<C>) {
+    this.#trunk = trunk
+    this.#levels.set(scope, this.#outermost)
+  }
+
+  /** The level of the transaction itself. */
+  get outermost(): Level {
+    return this.#outermost
+  }
+
+  /** The one the current call chain is in; the innermost that is open, if it is in none. */
+  get here(): Level {
+    const found = this.#trunk.pool.scopes.find(({ scope }) => this.#levels.has(scope))
+    let level = found && this.#levels.get(found.scope)
+    if (level !== undefined) return level
+    for (level = this.#outermost; level.inner !== undefined; ) level = level.inner
+    return level
+  }
+
+  async run<T>(
+    outer: Level,
+    body: (scope: TransactionScope<C>) => Promise<T> | T,
+    label: string | undefined,
+    limits: Limits | undefined,
+  ): Promise<T> {
+    const level = await this.#enter(outer, label, limits)
+    const trunk = this.#trunk
+    const { failed, lease, pool } = trunk
+    const firstError = failed.value
+    try {
+      // Since it was entered, all of it may have come to an end.
+      trunk.assertOpen()
+      const { connection } = lease
+      await connection.savepoint(level.name)
+      let result: T
+      try {
+        const ambient = trunk.ambient(this.#scope(level), () => trunk.open && level === outer.inner)
+        result = await pool.scopes.run(lease, ambient, () => body(ambient.scope))
+        this.#assertSound(level)
+      } catch (error) {
+        trunk.after.undoneIn(level)
+        await this.#undo(level, error, firstError)
+        throw error
+      }
+      trunk.assertOpen()
+      await connection.release(level.name)
+      return result
+    } finally {
+      level.end()
+    }
+  }
+
+  /** Not async: one that need not wait is entered before anything else can be sent. */
+  #enter(outer: Level, label: string | undefined, limits: Limits | undefined): Level | Promise<Level> {
+    this.#trunk.assertOpen()
+    if (outer.inner !== undefined) return this.#enterInTurn(outer, label, limits)
+    outer.assertUsable()
+    // Throws when it is gone.
+    void this.#trunk.lease.connection
+    return outer.enter(`s${this.#savepoints++}${label === undefined ? '' : `_${label}`}`)
+  }
+
+  async #enterInTurn(outer: Level, label: string | undefined, limits: Limits | undefined): Promise<Level> {
+    const { deadlines, resilience } = this.#trunk.pool
+    await outer.turn(deadlines, resilience.pool.acquireTimeoutMs, limits)
+    try {
+      return await this.#enter(outer, label, limits)
+    } catch (error) {
+      outer.pass()
+      throw error
+    }
+  }
+
+  #assertSound(level: Level): void {
+    const { failed, lease } = this.#trunk
+    this.#trunk.assertOpen()
+    level.assertLive()
+    if (level.inner !== undefined) {
+      throw new NestedTransactionOpenError(
+        'This nested transaction was rolled back: its body ended while another in it was open. Await the inner one',
+      )
+    }
+    if (level.spoilt !== undefined) throw joinedFailed(level.spoilt.by)
+    // RELEASE would be refused, and say less than what failed first.
+    if (lease.connection.transactionStatus === 'failed') throw failed.aborted()
+  }
+
+  async #undo(level: Level, error: unknown, firstError: unknown): Promise<void> {
+    const { failed, lease, open, pool } = this.#trunk
+    // With the connection gone there is nothing to undo, and the body's own error says more than ours would. Nor is there
+    // when one around it was undone before, and its savepoint with that.
+    if (!open || !level.live || lease.lost || lease.released) return
+    const { connection } = lease
+    stopStrays(connection, left())
+    const failure = await answered(pool, 'ROLLBACK TO', () => connection.rollbackTo(level.name))
+    if (failure === undefined) failed.backTo(firstError)
+    else {
+      connection.destroy(failure)
+      attachRollbackError(error, failure)
+    }
+  }
+
+  #scope(level: Level): TransactionScope<C> {
+    const nested = this
+    const trunk = this.#trunk
+    const scope: TransactionScope<C> = {
+      session: trunk.lease.session,
+      get connection() {
+        trunk.assertOpen()
+        level.assertUsable()
+        return trunk.lease.connection
+      },
+      noteError: (error) => trunk.failed.note(error),
+      assertSound: () => {
+        if (trunk.failed.value !== undefined) throw trunk.failed.aborted()
+      },
+      spoil: (by) => {
+        level.spoilt ??= { by }
+      },
+      async savepoint(body, label, limits) {
+        return nested.run(level, body, label, limits)
+      },
+    }
+    this.#levels.set(scope, level)
+    return scope
+  }
+}
