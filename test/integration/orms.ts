@@ -190,7 +190,7 @@ export const byFunction = [drizzleByFunction, kyselyByFunction]
 /** For scenarios of transactions that are run again or take options, by `withTransaction` of the database. */
 export const retried = [drizzleOrm, ...byFunction]
 /** For scenarios of nested transactions. */
-export const nesting = [drizzleOrm, drizzleByFunction, kyselyControlled]
+export const nesting = [drizzleOrm, ...byFunction, kyselyControlled]
 
 /** A statement of the given length, to be sent in one write or in several. */
 export function padded(sql: string, length: number): string {

@@ -42,6 +42,7 @@ export class LeasedConnection implements DatabaseConnection {
   readonly #ended: Transaction<PostgresConnection>[] = []
   /** A transaction that was begun elsewhere, or a savepoint in one, which this handle is a part of. */
   #part: Part | undefined
+  readonly #nested = new WeakSet<TransactionScope<PostgresConnection>>()
   readonly #marks = new Map<string, TransactionMark>()
   #released = false
   #killed = false
@@ -202,6 +203,25 @@ export class LeasedConnection implements DatabaseConnection {
     return this.#part?.ambient ?? this.#transaction?.ambient
   }
 
+  /**
+   * What this handle stands for in the current call chain: its transaction, or the nested one in that which the chain is
+   * inside of. A chain that is not in the transaction (that has begun it by `startTransaction`, or is still around it) means
+   * the transaction itself.
+   */
+  get inside(): Ambient<TransactionScope<PostgresConnection>> | undefined {
+    const own = this.ambient
+    const { scopes } = this.#pool
+    const { current } = scopes
+    if (own === undefined || current?.context !== own.context || current.scope === own.scope) return own
+    const within = scopes.find(({ scope }) => scope === own.scope || this.#nested.has(scope))
+    return within === undefined ? own : current
+  }
+
+  /** It was begun in this handle's transaction, by this handle, wherever that was used. */
+  nests(scope: TransactionScope<PostgresConnection>): void {
+    this.#nested.add(scope)
+  }
+
   /** It is what `withTransaction` has begun: BEGIN and its end are not this handle's. */
   adopt(ambient: Ambient<TransactionScope<PostgresConnection>>): void {
     this.#part = { ambient, end: undefined }
@@ -294,17 +314,10 @@ export class LeasedConnection implements DatabaseConnection {
     else this.#pool.prolong(this.#lease)
   }
 
-  /**
-   * The transaction a statement belongs to: this handle's own, or the nested one in it that the call chain is inside of; for
-   * a handle that has neither transaction nor lease, the one that the root database is to join.
-   */
+  /** The transaction a statement belongs to; for a handle that has neither one nor a lease, what the root database joins. */
   get #scope(): TransactionScope<PostgresConnection> | undefined {
-    const own = this.ambient
-    if (own === undefined) return this.#lease === undefined ? this.source.joinable?.scope : undefined
-    const { current } = this.#pool.scopes
-    // A chain that has begun it without being in it (`startTransaction`) is still where it began it.
-    if (current?.context !== own.context || current.scope === this.#part?.around) return own.scope
-    return current.scope
+    if (this.#lease === undefined && this.ambient === undefined) return this.source.joinable?.scope
+    return this.inside?.scope
   }
 
   #connectionIn(scope: TransactionScope<PostgresConnection> | undefined): PostgresConnection {
@@ -328,8 +341,6 @@ export class LeasedConnection implements DatabaseConnection {
 /** A transaction of somebody else's. */
 interface Part {
   readonly ambient: Ambient<TransactionScope<PostgresConnection>>
-  /** What its savepoint is in. */
-  readonly around?: TransactionScope<PostgresConnection>
   /** Ends the savepoint that is this handle's own: keeps it, or undoes it for a reason. */
   readonly end: ((undo: RolledBack | undefined) => Promise<void>) | undefined
 }
@@ -350,7 +361,7 @@ function nestIn(around: Inside<PostgresConnection>): Promise<Part> {
             await done
           }
           const ambient = { scope, context: around.context, joined: true, open: () => open }
-          begun({ ambient, around: around.scope, end })
+          begun({ ambient, end })
         }),
     )
     done.catch(failed)

@@ -55,7 +55,7 @@ export async function withTransaction<DB, T>(
   options: TransactionOptions<Propagation> = {},
 ): Promise<T> {
   const handle = await handleOf(db)
-  const { pool, ambient, bound } = handle
+  const { pool, ambient, bound, inside } = handle
   if (isTransaction(db) && ambient?.open() !== true) {
     throw new TransactionEndedError('This transaction has ended: nothing can be nested in it')
   }
@@ -67,12 +67,13 @@ export async function withTransaction<DB, T>(
   }
   const where = bound && { source: bound, inside: bound.joinable ?? ('none' as const) }
   const circumstances: Circumstances<PostgresConnection, T> =
-    ambient === undefined
-      ? { joined: true, ...where, without: withoutOne(db, body, options) }
-      : { inside: ambient, joined: true }
+    inside === undefined ? { joined: true, ...where, without: withoutOne(db, body, options) } : { inside, joined: true }
   return pool.transaction(
-    async (_, context) => {
-      if (isTransaction(db)) return body(db, context)
+    async (scope, context) => {
+      if (isTransaction(db)) {
+        handle.nests(scope)
+        return body(db, context)
+      }
       // One for each call, while several may be part of the same scope.
       const { current } = pool.scopes
       if (current !== undefined) adoptable.add(current)
