@@ -268,11 +268,17 @@ export class AuthenticationError extends ConnectError {
 
 /** The connection went away. `code` keeps the server's own reason (57P01, 25P03, …) when it gave one. */
 export class ConnectionLostError extends MooringsError {
+  /**
+   * False when the statement it is about surely was not carried out: the server was not asked to. Undefined when it may
+   * have been.
+   */
+  readonly sent: false | undefined
   static {
     named(this, 'ConnectionLostError')
   }
-  constructor(message: string, options: MooringsErrorOptions = {}) {
+  constructor(message: string, { sent, ...options }: MooringsErrorOptions & { sent?: false | undefined } = {}) {
     super('connection', message, { retry: 'reconnect', ...options })
+    this.sent = sent
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { type Channel, channel } from 'node:diagnostics_channel'
 import type { CommitOutcome, Endpoint } from './driver.js'
-import type { MooringsError } from './errors.js'
+import type { ConnectionLostError, MooringsError } from './errors.js'
 
 /** Why a connection left the pool. */
 export type CloseReason =
@@ -88,6 +88,11 @@ export interface EventDetails {
   'moorings:rollback:failed': { id: number; error: MooringsError }
   /** A transaction is run again in `delayMs`; `attempt` is the one that failed. */
   'moorings:transaction:retried': { attempt: number; error: MooringsError; delayMs: number }
+  /**
+   * A statement outside of a transaction is sent again on another connection: its own, `id`, was lost. `attempt` is the one
+   * that failed; `error.sent` is false if it was not carried out for certain.
+   */
+  'moorings:statement:resent': { id: number; attempt: number; error: ConnectionLostError }
   /** A COMMIT was not answered, and was looked up. `error` is why that could not be done. */
   'moorings:commit:resolved': {
     transactionId: string

@@ -71,6 +71,7 @@ const sampleOf: { readonly [Name in EventName]: EventDetails[Name] } = {
   'moorings:connect:failed': { error: new ConnectError('refused', { code: 'ECONNREFUSED' }), retryInMs: 50 },
   'moorings:rollback:failed': { id: 7, error: lost },
   'moorings:transaction:retried': { attempt: 1, error: lost, delayMs: 120 },
+  'moorings:statement:resent': { id: 7, attempt: 1, error: lost },
   'moorings:commit:resolved': { transactionId: '4711', outcome: 'committed', tookMs: 8, error: undefined },
   'moorings:after:failed': { after: 'committed', error: new StatementError('no') },
   'moorings:root:used': { attempt: 1 },
@@ -175,6 +176,7 @@ describe('a line', () => {
       },
       'moorings:rollback:failed': { connection, error: lostFields },
       'moorings:transaction:retried': { attempt: 1, delayMs: 120, error: lostFields },
+      'moorings:statement:resent': { connection, attempt: 1, sent: true, error: lostFields },
       'moorings:commit:resolved': { transactionId: '4711', outcome: 'committed', tookMs: 8 },
       'moorings:after:failed': {
         after: 'committed',
@@ -251,6 +253,7 @@ describe('the level', () => {
         'moorings:pool:closing',
         'moorings:pool:closed',
         'moorings:transaction:retried',
+        'moorings:statement:resent',
         'moorings:leak:returned',
       ],
     ],

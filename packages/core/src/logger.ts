@@ -180,6 +180,11 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     'A transaction is run again',
     { attempt, delayMs, error: described(error) },
   ],
+  'moorings:statement:resent': ({ id, attempt, error }) => [
+    'info',
+    'A statement is sent again on another connection',
+    { connection: id, attempt, sent: error.sent !== false, error: described(error) },
+  ],
   'moorings:commit:resolved': ({ transactionId, outcome, tookMs, error }) => [
     outcome === 'unknown' ? 'error' : 'warn',
     'A COMMIT was not answered, and was looked up',

@@ -26,7 +26,7 @@ const defaults = {
     onConnect: undefined,
     allowExitOnIdle: false,
   },
-  statement: { timeoutMs: 0, cancelTimeoutMs: 1_000 },
+  statement: { timeoutMs: 0, cancelTimeoutMs: 1_000, maxResends: 2, idempotentReads: false },
   transaction: {
     retry: {
       maxRetries: 5,

@@ -159,6 +159,22 @@ export interface StatementOptions {
    * destroyed. Default 1 000. Nobody but the connection waits for it: the caller has had its error.
    */
   cancelTimeoutMs?: number | undefined
+  /**
+   * How often a statement outside of a transaction is sent again when its connection is lost, each time on another one:
+   * where it surely was not carried out, where `idempotentReads` or `idempotent()` say that it may be carried out twice, and
+   * never otherwise. Default 2: one for the connection, another for when what takes its place falls in the same fail-over.
+   * 0 = never. The waits for connections share one `acquireTimeoutMs`, all tries share `timeoutMs`, and each takes from
+   * the budget that retried transactions take from.
+   */
+  maxResends?: number | undefined
+  /**
+   * Whether a statement that reads, as far as its text tells, is also sent again when its connection was lost while it was
+   * under way. Default false, because no text tells what a function, a view or an operator does: one that writes may have
+   * written, and would write again. A statement is a read if it is a single one that begins with SELECT, VALUES, TABLE, SHOW
+   * or WITH, and none of INSERT, UPDATE (nor FOR UPDATE), DELETE, MERGE, INTO, CALL, COPY is anywhere in it, nor a call of
+   * the server's own functions that are known to leave something behind (`nextval`, `pg_notify`, `pg_advisory_lock`, …).
+   */
+  idempotentReads?: boolean | undefined
 }
 
 /**
@@ -244,6 +260,8 @@ const pool = strictOptions({
 const statement = strictOptions({
   timeoutMs: milliseconds(0).default(0),
   cancelTimeoutMs: milliseconds(1).default(1_000),
+  maxResends: wholeNumber(0).default(2),
+  idempotentReads: flag().default(false),
 } satisfies Record<keyof StatementOptions, z.ZodType>)
 
 const health = strictOptions({

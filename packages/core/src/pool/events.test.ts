@@ -2,8 +2,9 @@
 // one more event does not compile without it.
 
 import { describe, expect, it } from '@jest/globals'
-import { HookError } from '../errors.js'
+import { ConnectionLostError, HookError } from '../errors.js'
 import type { EventName } from '../events.js'
+import { Resends } from '../statement/resends.js'
 import {
   type CallerEvent,
   namesIn,
@@ -191,6 +192,17 @@ const scenes: Scenes<Exclude<EventName, CallerEvent | TransactionEvent | Session
       }
       await expect(pool.transaction(body)).rejects.toThrow('the body’s own')
       return [{ id: 1, error }]
+    },
+  },
+  'moorings:statement:resent': {
+    async run({ pool, driver }) {
+      const resends = new Resends(pool, 0, () => true)
+      const lease = await takeOne(pool)
+      driver.connection(1).lose()
+      const error = new ConnectionLostError('gone')
+      expect(resends.again(error, lease)).toBe(true)
+      expect(new Resends(pool, 0, () => false).again(error, lease)).toBe(false)
+      return [{ id: 1, attempt: 1, error }]
     },
   },
   'moorings:hook:failed': {

@@ -59,9 +59,15 @@ export class Lease<C extends Connection = Connection> {
       throw new ConnectionLostError(`The connection is gone: ${lost.message}`, {
         code: lost.code,
         cause: lost.cause ?? lost,
+        sent: false,
       })
     }
     return connection
+  }
+
+  /** The connection's, also when that is gone. */
+  get id(): number {
+    return this.#entry.connection.id
   }
 
   get released(): boolean {

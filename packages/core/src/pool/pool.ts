@@ -11,6 +11,7 @@ import { runSession, type SessionBody } from '../session/run-session.js'
 import type { Session } from '../session/session.js'
 import type { SessionOptions } from '../session/session-options.js'
 import type { Source } from '../session/source.js'
+import { StatementAccounts } from '../statement/accounts.js'
 import { TransactionAccounts } from '../transaction/accounts.js'
 import { RetryBudget } from '../transaction/retry-budget.js'
 import { type Circumstances, type ScopeBody, transact } from '../transaction/transact.js'
@@ -59,6 +60,8 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
   readonly deadlines: Deadlines
   /** What its transactions came to: {@link stats} has a copy. */
   readonly transactions: TransactionAccounts = new TransactionAccounts()
+  /** What became of statements outside of them: {@link stats} has a copy. */
+  readonly statements: StatementAccounts = new StatementAccounts()
   /** What may be run again after lost connections, so that retries do not double an outage's load. */
   readonly retryBudget: RetryBudget
   readonly random: () => number
@@ -328,13 +331,14 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
   }
 
   stats(): PoolStats {
-    const { name, deadlines, transactions } = this
+    const { name, deadlines, transactions, statements } = this
     const now = deadlines.clock.now()
     const sessions = [...this.sessions].map((session) => session.stats(now))
     return snapshot(this.#lending, now, {
       name,
       health: this.#health.status,
       transactions: transactions.snapshot(),
+      statements: statements.snapshot(),
       sessions,
     })
   }

@@ -6,6 +6,7 @@ import type { MooringsError, PoolCounts } from '../errors.js'
 import type { CloseReason, HealthStatus } from '../events.js'
 import type { Resilience } from '../options.js'
 import type { SessionStats } from '../session/session-stats.js'
+import type { StatementStats } from '../statement/accounts.js'
 import type { TransactionStats } from '../transaction/accounts.js'
 import type { Percentiles } from './histogram.js'
 
@@ -114,6 +115,8 @@ export interface PoolStats extends PoolCounts {
 
   /** What its transactions came to. */
   readonly transactions: TransactionStats
+  /** What became of statements outside of transactions whose connections were lost. */
+  readonly statements: StatementStats
   /** Those that go on, the oldest first. */
   readonly sessions: readonly SessionStats[]
 

@@ -2,6 +2,8 @@
 // without its meaning.
 
 import { describe, expect, it } from '@jest/globals'
+import { ConnectionLostError } from '../errors.js'
+import { Resends } from '../statement/resends.js'
 import { settled } from '../testing/fake-clock.js'
 import { ask, fixture, take, takeOne } from '../testing/fixture.js'
 import { afterCallers, afterLife, busy, failingOnce } from '../testing/scenes.js'
@@ -195,6 +197,18 @@ const meanings: { readonly [Field in keyof PoolStats]: Meaning } = {
       driver.attempt(2).fail()
       await settled()
       expect(pool.stats().connect).toMatchObject({ count: 1, sumMs: 250, max: 250 })
+    },
+  ],
+  statements: [
+    'how often one was sent again, and how often that was too much',
+    async () => {
+      const { pool, driver } = fixture(one)
+      expect(pool.stats().statements).toEqual({ resent: 0, overBudget: 0 })
+      const lease = await takeOne(pool)
+      driver.connection(1).lose()
+      const lost = new ConnectionLostError('gone', { sent: false })
+      while (new Resends(pool, 0, () => true).again(lost, lease));
+      expect(pool.stats().statements).toEqual({ resent: 20, overBudget: 1 })
     },
   ],
   transactions: [

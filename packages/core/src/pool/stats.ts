@@ -9,7 +9,7 @@ import type { ConnectionStats, EndpointStats, PoolStats } from './setup.js'
 export function snapshot<C extends Connection>(
   lending: Lending<C>,
   now: number,
-  { name, health, transactions, sessions }: Pick<PoolStats, 'name' | 'health' | 'transactions' | 'sessions'>,
+  parts: Pick<PoolStats, 'name' | 'health' | 'transactions' | 'statements' | 'sessions'>,
 ): PoolStats {
   const { lifecycle, members, roster, supply, connector, accounts, leaks } = lending
   const counts = lending.counts()
@@ -18,6 +18,7 @@ export function snapshot<C extends Connection>(
   const { min, minIdle, max } = supply.size
   const { lastError } = connector
   const entries = roster.all()
+  const { name, health, transactions, statements, sessions } = parts
   accounts.rotate(now)
   return {
     ...counts,
@@ -45,6 +46,7 @@ export function snapshot<C extends Connection>(
     use: accounts.use.snapshot(),
     connect: accounts.connect.snapshot(),
     transactions,
+    statements,
     sessions,
     connections: entries.map((entry) => ofConnection(entry, now)),
     endpoints: byEndpoint(entries),
