@@ -2,6 +2,7 @@ export {
   afterCommit,
   afterRollback,
   currentTransaction,
+  idempotent,
   type OptionsFromEnv,
   optionsFromEnv,
   outsideTransaction,
@@ -12,6 +13,7 @@ export {
   type SessionContext,
   type SessionOptions,
   type SessionStats,
+  type StatementStats,
   type TransactionContext,
   type TransactionOptions,
 } from '@moorings/core'

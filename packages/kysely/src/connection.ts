@@ -3,13 +3,16 @@
 
 import {
   AcquireAbortedError,
+  type AcquireOptions,
   type Ambient,
   addCallerFrames,
   type Inside,
   type Lease,
   LeaseReleasedError,
+  type Resends,
   type Source,
   StatementCancelledError,
+  saidIdempotent,
   Transaction,
   TransactionEndedError,
   type TransactionMark,
@@ -21,6 +24,7 @@ import {
   type Codec as PostgresCodec,
   type PostgresConnection,
   type PostgresPool,
+  resendsOf,
 } from '@moorings/postgres'
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
 import { binarySerializers, type Codec, type Parameter } from './codec.js'
@@ -36,6 +40,10 @@ export class LeasedConnection implements DatabaseConnection {
   readonly #values: Codec
   readonly #codec: PostgresCodec
   #lease: Lease<PostgresConnection> | undefined
+  /** Statements and transactions that its own lease was wanted for. */
+  #uses = 0
+  /** How long the lease was waited for. */
+  #waitedMs = 0
   /** Begun on this handle's own lease. */
   #transaction: Transaction<PostgresConnection> | undefined
   /** Those that have ended, until the connection is back. */
@@ -85,23 +93,36 @@ export class LeasedConnection implements DatabaseConnection {
       return { rows: [] }
     }
     const { signal } = options
+    const idempotent = saidIdempotent()
+    let resends: Resends<PostgresConnection> | undefined
     try {
       const scope = this.#scope
       if (scope === undefined) await this.#ready(signal)
-      // Nothing between this and sending: a transaction that ends meanwhile must not let the statement through.
-      const connection = this.#connectionIn(scope)
-      const {
-        rows: result,
-        command,
-        count,
-      } = await connection.execute<R>(this.#statement(compiledQuery), {
-        codec: this.#codec,
-        failed: scope && ((error) => scope.noteError(error)),
-        signal: this.#cancellable(signal),
-      })
-      // An array and nothing else, as pg's: postgres.js's own shows its count and command when printed.
-      const rows = [...result]
-      return { numAffectedRows: changesRows(command) ? BigInt(count ?? 0) : undefined, rows }
+      for (;;) {
+        const lease = this.#lease
+        try {
+          // Nothing between this and sending: a transaction that ends meanwhile must not let the statement through.
+          const connection = this.#connectionIn(scope)
+          const {
+            rows: result,
+            command,
+            count,
+          } = await connection.execute<R>(this.#statement(compiledQuery), {
+            codec: this.#codec,
+            failed: scope && ((error) => scope.noteError(error)),
+            signal: this.#cancellable(signal),
+            timeoutMs: resends?.timeoutMs,
+          })
+          // An array and nothing else, as pg's: postgres.js's own shows its count and command when printed.
+          const rows = [...result]
+          return { numAffectedRows: changesRows(command) ? BigInt(count ?? 0) : undefined, rows }
+        } catch (error) {
+          if (lease === undefined || !this.#mayMove(lease, signal)) throw error
+          resends ??= resendsOf(this.#pool, this.#waitedMs, idempotent, () => compiledQuery.sql)
+          if (!resends.again(error, lease)) throw resends.told(error)
+          await this.#move(lease, resends, signal)
+        }
+      }
     } catch (error) {
       if (this.#heard(signal, error)) return { rows: [] }
       addCallerFrames(error, new Error())
@@ -232,6 +253,7 @@ export class LeasedConnection implements DatabaseConnection {
       this.#part = await nestIn(around)
       return
     }
+    this.#uses++
     if (this.#lease === undefined) await this.#take(undefined, false)
     if (this.#lease === undefined) return
     this.#pool.prolong(this.#lease)
@@ -296,8 +318,37 @@ export class LeasedConnection implements DatabaseConnection {
   async #take(signal: AbortSignal | undefined, brief = true): Promise<void> {
     if (this.#released) throw new LeaseReleasedError()
     const { source } = this
-    const lease = (brief ? source.tryAcquire() : undefined) ?? (await source.acquire({ signal, brief }))
+    const lease = (brief ? source.tryAcquire() : undefined) ?? (await this.#waitFor(source, { signal, brief }))
     // Given back, or taken by another statement, while it was waited for.
+    if (this.#released || this.#lease !== undefined) lease.release()
+    else this.#lease = lease
+  }
+
+  async #waitFor(source: Source<PostgresConnection>, options: AcquireOptions): Promise<Lease<PostgresConnection>> {
+    const { clock } = this.#pool.deadlines
+    const askedAt = clock.now()
+    const lease = await source.acquire(options)
+    this.#waitedMs = clock.now() - askedAt
+    return lease
+  }
+
+  /**
+   * Whether its statement may go on on another connection: the first one of a handle, which no other has followed. What an
+   * earlier one had left on the session would be missing there, and a session's connection is not to be had twice.
+   */
+  #mayMove(lease: Lease<PostgresConnection>, signal: AbortSignal | undefined): boolean {
+    const own = this.#uses === 1 && this.#lease === lease && lease.session === undefined
+    return own && this.ambient === undefined && !this.#released && !this.#killed && signal?.aborted !== true
+  }
+
+  async #move(
+    from: Lease<PostgresConnection>,
+    resends: Resends<PostgresConnection>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    this.#lease = undefined
+    from.release()
+    const lease = await resends.acquire(this.source, signal)
     if (this.#released || this.#lease !== undefined) lease.release()
     else this.#lease = lease
   }
@@ -310,6 +361,8 @@ export class LeasedConnection implements DatabaseConnection {
   }
 
   async #ready(signal: AbortSignal | undefined): Promise<void> {
+    this.#uses++
+    this.#pool.retryBudget.begun()
     if (this.#lease === undefined) await this.#take(signal)
     else this.#pool.prolong(this.#lease)
   }

@@ -12,7 +12,6 @@ import {
   type SessionContext,
   type SessionOptions,
   type Source,
-  StatementCancelledError,
   type TransactionOptions,
   type TransactionScope,
 } from '@moorings/core'
@@ -20,10 +19,11 @@ import type { ReservedSql, Sql, TransactionSql } from 'postgres'
 import { TableCodec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import { streamRows } from './cursor.js'
-import type { RunOptions } from './job.js'
 import { asLibraryQuery, type LibraryQuery, type LibrarySql } from './library.js'
 import { noteOrigin } from './origins.js'
 import { PostgresPool } from './pool.js'
+import { cancel, noteRunning, wasCancelled } from './running.js'
+import { Single, type SingleParts } from './single.js'
 import { parseModes } from './words.js'
 
 type Body<T> = (sql: TransactionSql, inside: Inside) => T | Promise<T>
@@ -55,21 +55,6 @@ type SessionBody<T> = (client: Client, context: SessionContext) => T | Promise<T
 /** Who carries a query out. */
 interface Carrier {
   carry(query: LibraryQuery): void
-}
-
-/** The connection a query runs on, for `query.cancel()`. */
-const runningOn = new WeakMap<LibraryQuery, PostgresConnection>()
-const cancelledEarly = new WeakSet<LibraryQuery>()
-
-async function cancel(query: LibraryQuery): Promise<void> {
-  const error = new StatementCancelledError('The statement was cancelled by query.cancel()', { code: '57014' })
-  const connection = runningOn.get(query)
-  if (connection === undefined) {
-    cancelledEarly.add(query)
-    // Whoever cancels a query may not care to await it any more. Not query.then(), which would carry it out.
-    Promise.prototype.then.call(query, undefined, () => {})
-    query.reject(error)
-  } else connection.interrupt(query, error)
 }
 
 /**
@@ -107,22 +92,7 @@ export function createClient(pool: PostgresPool): Client {
   options.max = resilience.pool.max
   const codec = new TableCodec(options)
 
-  const onLease = (lease: Lease<PostgresConnection>, query: LibraryQuery, options: RunOptions): void => {
-    if (cancelledEarly.has(query)) {
-      options.done?.()
-      return
-    }
-    let connection: PostgresConnection
-    try {
-      connection = lease.connection
-    } catch (error) {
-      query.reject(error)
-      options.done?.()
-      return
-    }
-    runningOn.set(query, connection)
-    connection.run(query, codec, options)
-  }
+  const singles: SingleParts = { pool, codec, template }
 
   /** By itself, unless the call chain is in a transaction that everything joins. */
   const single = (from: Source<PostgresConnection>, query: LibraryQuery): void => {
@@ -137,21 +107,27 @@ export function createClient(pool: PostgresPool): Client {
       inScope(scope, query)
       return
     }
-    // In a session it may leave a transaction open: the next statement meets it again.
-    const lend = (lease: Lease<PostgresConnection>): void =>
-      onLease(lease, query, { alone: lease.session === undefined, done: () => lease.release() })
-    const lease = from.tryAcquire()
-    if (lease !== undefined) lend(lease)
-    else from.acquire({ brief: true }).then(lend, (error: unknown) => query.reject(error))
+    new Single(singles, from, query).start()
+  }
+
+  const onReserved = (lease: Lease<PostgresConnection>, query: LibraryQuery): void => {
+    if (wasCancelled(query)) return
+    try {
+      const { connection } = lease
+      noteRunning(query, connection)
+      connection.run(query, codec)
+    } catch (error) {
+      query.reject(error)
+    }
   }
 
   const inScope = (scope: TransactionScope<PostgresConnection>, query: LibraryQuery): void => {
     // A statement that nobody awaits shows in the transaction's outcome, as with postgres.js.
     query.catch(() => {})
-    if (cancelledEarly.has(query)) return
+    if (wasCancelled(query)) return
     try {
       const { connection } = scope
-      runningOn.set(query, connection)
+      noteRunning(query, connection)
       connection.run(query, codec, { failed: (error) => scope.noteError(error) })
     } catch (error) {
       query.reject(error)
@@ -207,7 +183,7 @@ export function createClient(pool: PostgresPool): Client {
         typeof a === 'string' ? begin(parseModes(a), asBody(b)) : begin({}, asBody(a)),
       async reserve(): Promise<ReservedSql> {
         const lease = await source().acquire()
-        const reserved: Carrier = { carry: (query) => onLease(lease, query, {}) }
+        const reserved: Carrier = { carry: (query) => onReserved(lease, query) }
         return complete(
           Object.assign(speak(template, reserved), members, {
             // The pool's would run on another connection than the one that was reserved.

@@ -25,7 +25,6 @@ import { type Codec, plain } from './codec.js'
 import { streamRows } from './cursor.js'
 import type { RunOptions } from './job.js'
 import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
-import type { LibrarySocket } from './library-socket.js'
 import { describeEndpoint, type ParsedConnection } from './options.js'
 import { greeting, type Server, serverOf } from './server.js'
 import { SessionMarks } from './session-state.js'
@@ -40,8 +39,6 @@ export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | '
   readonly id: number
   readonly endpoint: Endpoint
   readonly socket: Duplex
-  /** The same, as `sql` has it. */
-  readonly librarySocket: LibrarySocket
   readonly sql: LibrarySql
   readonly parsed: ParsedConnection
   /** How values are mapped for whoever does not say. */

@@ -22,4 +22,5 @@ export {
   takeOver,
 } from './pool.js'
 export { createPools, type NamedPoolOptions, type PoolsDefaults, type PostgresPools } from './pools.js'
+export { resendsOf } from './single.js'
 export { beginStatement, quoted } from './words.js'

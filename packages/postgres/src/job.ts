@@ -1,7 +1,7 @@
 // One statement on its way through a connection, and what its values go through: the codec of whoever sent it.
 
 import type { Duplex } from 'node:stream'
-import type { Deadline, ErrorSite, ExecuteOptions, TransactionStatus } from '@moorings/core'
+import type { ConnectionLostError, Deadline, ErrorSite, ExecuteOptions, TransactionStatus } from '@moorings/core'
 import type { ArrayTypes } from './array-types.js'
 import { type Codec, mapResult, rowMapper, type Shape } from './codec.js'
 import { isResult, type LibraryQuery } from './library.js'
@@ -13,6 +13,12 @@ export interface RunOptions extends ExecuteOptions {
   readonly alone?: boolean
   /** Called with the error the caller gets, before the caller gets it. */
   readonly failed?: (error: unknown) => void
+  /**
+   * Called when the connection was lost under the statement, before the caller hears of it.
+   *
+   * @returns what the caller is to be told; undefined for nothing, as the statement is carried out elsewhere
+   */
+  readonly lost?: (error: ConnectionLostError, job: Job) => unknown
   /** Called once, when the server is done with the statement, whatever became of it. */
   readonly done?: () => void
 }

@@ -8,9 +8,15 @@ type Listener = (...args: unknown[]) => void
 export class LibrarySocket {
   readonly #socket: Duplex
   #data: ((chunk: Buffer) => void) | undefined
+  #writes = 0
 
   constructor(socket: Duplex) {
     this.#socket = socket
+  }
+
+  /** How often the library has written something that may have left. */
+  get writes(): number {
+    return this.#writes
   }
 
   /** Gives the library what the server has sent. */
@@ -52,10 +58,13 @@ export class LibrarySocket {
   }
 
   write(chunk: Buffer, written?: (error: Error | null | undefined) => void): boolean {
+    // Nothing leaves through one that is destroyed.
+    if (this.#socket.destroyed !== true) this.#writes++
     return this.#socket.write(chunk, written)
   }
 
   end(chunk: Buffer): void {
+    this.#writes++
     this.#socket.end(chunk)
   }
 

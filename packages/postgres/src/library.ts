@@ -38,6 +38,8 @@ export interface LibraryQuery extends Promise<unknown> {
   /** `true`: rows of buffers; `'values'`: rows of arrays; otherwise rows of objects. */
   isRaw?: boolean | 'values'
   onlyDescribe?: boolean
+  /** Asked for as a stream: a COPY. */
+  streaming?: boolean
   /** Set while the statement waits for its description: its parameters follow then. */
   describeFirst?: unknown
   cursorFn?: ((chunk: LibraryResult) => unknown) | undefined
@@ -102,6 +104,19 @@ export function asLibraryQuery(made: unknown): LibraryQuery | undefined {
 
 function isLibraryQuery(made: unknown): made is LibraryQuery {
   return made instanceof Promise && 'handler' in made && 'canceller' in made
+}
+
+/**
+ * Another query that is carried out in the place of one that was given to a connection, and settles what that was to settle.
+ * The first connection may still speak of its own.
+ */
+export function standInFor(
+  query: LibraryQuery,
+  sql: LibrarySql,
+  { resolve, reject }: Pick<LibraryQuery, 'resolve' | 'reject'>,
+): LibraryQuery {
+  // Without its parameters as they were written for the first connection.
+  return Object.assign(sql.unsafe(''), query, { parameters: undefined, resolve, reject })
 }
 
 /** For a query that was not asked for `raw()` or `values()`; what its rows hold is for the caller to know. */

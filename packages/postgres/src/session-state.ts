@@ -134,7 +134,7 @@ const opening = /['"]|--|\/\*|\$(?:[a-z_]\w*)?\$/gi
 const commentMark = /\/\*|\*\//g
 
 /** The text without its comments, and with nothing in its literals; what is dollar-quoted may be a program, and stays. */
-function bare(text: string): string {
+export function bare(text: string): string {
   const parts: string[] = []
   let at = 0
   for (;;) {

@@ -17,6 +17,7 @@ import type { AsideAnswer, Asides } from './aside.js'
 import type { Codec } from './codec.js'
 import { type Job, jobFor, keepParameters, type Lead, mapChunks, mapValue, type RunOptions } from './job.js'
 import { type LibraryOptions, type LibraryQuery, serverError } from './library.js'
+import type { LibrarySocket } from './library-socket.js'
 import { originOf } from './origins.js'
 import type { SessionMarks } from './session-state.js'
 import { behindCursor, cancelled, leftOpen, outOfStep, ranOutside, timedOut } from './statement-errors.js'
@@ -35,6 +36,8 @@ export interface QueueOwner {
 
 export interface QueueParts {
   readonly reader: BackendReader
+  /** The connection's socket, as the library has it. */
+  readonly librarySocket: LibrarySocket
   readonly asides: Asides
   readonly marks: SessionMarks
   readonly arrays: ArrayTypes
@@ -53,6 +56,8 @@ export class StatementQueue {
   readonly #whenQuiet: (() => void)[] = []
   #count = 0
   #current: Job | undefined
+  /** What the library had written when it was given the current statement. */
+  #writesBefore = 0
   /** A transaction that has begun, for all but the server. */
   #begun: Lead | undefined
   /** Of the transaction under way, if it is to be known what becomes of it. */
@@ -119,6 +124,7 @@ export class StatementQueue {
     if (query.options.prepare !== false) keepParameters(query)
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
+    this.#writesBefore = this.#parts.librarySocket.writes
     if (job.lead !== undefined) this.#sendLed(job, job.lead)
     else if (this.#trace !== undefined) this.#sendTraced(job, this.#trace)
     else this.#parts.send(query)
@@ -293,8 +299,11 @@ export class StatementQueue {
   #tell(job: Job, error: unknown): void {
     if (job.told) return
     job.told = true
-    job.options.failed?.(error)
-    job.reject(error)
+    const { options } = job
+    options.failed?.(error)
+    const lost = this.#owner.lost !== undefined && error instanceof ConnectionLostError
+    const told = lost && options.lost !== undefined ? options.lost(error, job) : error
+    if (told !== undefined) job.reject(told)
   }
 
   /** The next may start once the server has said that it is ready, and no cancel is on its way that could hit it. */
@@ -426,13 +435,20 @@ export class StatementQueue {
       if (origin !== undefined) addCallerFrames(classified, origin)
       return classified
     }
-    const Kind = job.options.site === 'connect' ? ConnectError : ConnectionLostError
-    return new Kind(lost.message, { code: lost.code, cause: error ?? lost.cause ?? lost })
+    const options = { code: lost.code, cause: error ?? lost.cause ?? lost }
+    if (job.options.site === 'connect') return new ConnectError(lost.message, options)
+    return new ConnectionLostError(lost.message, { ...options, sent: this.#askedFor(job) ? undefined : false })
+  }
+
+  /** Whether the server may have been asked to carry it out. What was written at once may be its description only. */
+  #askedFor({ started, query }: Job): boolean {
+    const written = started && this.#parts.librarySocket.writes !== this.#writesBefore
+    return written && !query.describeFirst
   }
 }
 
 /** With its fragments put in, as the library has sent it; empty before that. */
-function textOf({ string }: LibraryQuery & { readonly string?: unknown }): string {
+export function textOf({ string }: LibraryQuery & { readonly string?: unknown }): string {
   return typeof string === 'string' ? string : ''
 }
 

@@ -1,0 +1,61 @@
+import { describe, expect, it } from '@jest/globals'
+import { readsOnly } from './plain-reads.js'
+
+describe('reads', () => {
+  it.each([
+    'select 1',
+    ' \n\tSELECT * FROM "t" WHERE "a" = $1 AND "b" IN ($2, $3) LIMIT $10;',
+    '(select "a" from "t") union all (select "a" from "u") order by "a"',
+    'with x as (select 1), y as materialized (select 2) select * from x, y',
+    'with recursive r as (values (1)) table r',
+    'values (1), (2)',
+    'table t',
+    'show timezone',
+    'select f(a), app.g(b) from t for share',
+    '-- delete from t\nselect 1',
+    '/* insert /* nested */ into */ select 1 /* copy */',
+    `select 'insert into t; delete from u', 'it''s'`,
+    'select "update", "into", "a""delete;" from "copy"',
+    'select updated_at, deleted, "call_id" from merged;  ;',
+  ])('%s', (text) => expect(readsOnly(text)).toBe(true))
+})
+
+describe('may write', () => {
+  it.each([
+    '',
+    'insert into t values (1)',
+    'update t set a = 1',
+    'delete from t',
+    'merge into t using u on true when matched then delete',
+    'call p()',
+    'copy t to stdout',
+    'do $$ begin end $$',
+    'explain analyze delete from t',
+    'begin',
+    'set x = 1',
+    'listen c',
+    'selected',
+    'with x as (insert into t values (1) returning *) select * from x',
+    'with x as (DELETE from t returning *) table x',
+    'select * into t from u',
+    'select * from t for update',
+    'select * from t for no key update skip locked',
+    'select 1; delete from t',
+    'select 1; select 2',
+    `select 'a'; drop table t`,
+    'select 1 /* ; */; truncate t',
+    "select nextval('s')",
+    `select "nextval"('s')`,
+    "select pg_catalog.pg_notify('c', 'x')",
+    'select pg_advisory_lock(1)',
+    'select pg_try_advisory_lock_shared(1)',
+    'select pg_terminate_backend(1)',
+    `select dblink_exec('delete from t')`,
+    `select set_config('a.b', 'c', false)`,
+    // Where a literal ends cannot be told for sure.
+    `select 'a\\'; delete from t; --'`,
+    `select E'\\''`,
+    'select $$"$$; delete from t where x = $$"$$',
+    'select $é$"$é$',
+  ])('%s', (text) => expect(readsOnly(text)).toBe(false))
+})

@@ -1,0 +1,147 @@
+// A statement by itself: on a lease of its own, and on another one if its connection was lost and it may be sent again. One
+// object for each, which is also what the connection is told of it: it carries nothing more while nothing fails.
+
+import { type ConnectionLostError, type Lease, Resends, type Source, saidIdempotent } from '@moorings/core'
+import type { Codec } from './codec.js'
+import type { PostgresConnection } from './connection.js'
+import type { Job, RunOptions } from './job.js'
+import { type LibraryQuery, type LibrarySql, standInFor } from './library.js'
+import { readsOnly } from './plain-reads.js'
+import type { PostgresPool } from './pool.js'
+import { noteRunning, noteStandIn, wasCancelled } from './running.js'
+import { textOf } from './statement-queue.js'
+
+/** What all statements of a client share. */
+export interface SingleParts {
+  readonly pool: PostgresPool
+  readonly codec: Codec
+  readonly template: LibrarySql
+}
+
+/**
+ * Whether and how a statement is sent again.
+ *
+ * @param waitedMs how long its connection was waited for
+ * @param idempotent whether its caller has said so
+ * @param text of the statement, asked for when it may have been carried out
+ */
+export function resendsOf(
+  pool: PostgresPool,
+  waitedMs: number,
+  idempotent: boolean,
+  text: () => string,
+): Resends<PostgresConnection> {
+  const { idempotentReads } = pool.resilience.statement
+  return new Resends(pool, waitedMs, () => idempotent || (idempotentReads && readsOnly(text())))
+}
+
+export class Single implements RunOptions {
+  /** In a session it may leave a transaction open: the next statement meets it again. */
+  alone = true
+  timeoutMs: number | undefined
+  readonly #parts: SingleParts
+  readonly #source: Source<PostgresConnection>
+  readonly #idempotent: boolean = saidIdempotent()
+  #query: LibraryQuery
+  #lease: Lease<PostgresConnection> | undefined
+  #waitedMs = 0
+  #resends: Resends<PostgresConnection> | undefined
+  /** It is to be sent again as soon as its connection is back. */
+  #again = false
+
+  constructor(parts: SingleParts, source: Source<PostgresConnection>, query: LibraryQuery) {
+    this.#parts = parts
+    this.#source = source
+    this.#query = query
+  }
+
+  /** It is the query itself that resolves or rejects. */
+  start(): void {
+    this.#parts.pool.retryBudget.begun()
+    const lease = this.#source.tryAcquire()
+    if (lease === undefined) this.#wait()
+    else this.#runOn(lease)
+  }
+
+  #wait(): void {
+    const { clock } = this.#parts.pool.deadlines
+    const askedAt = clock.now()
+    this.#source.acquire({ brief: true }).then(
+      (lease) => {
+        this.#waitedMs = clock.now() - askedAt
+        this.#runOn(lease)
+      },
+      (error: unknown) => this.#query.reject(error),
+    )
+  }
+
+  #runOn(lease: Lease<PostgresConnection>): void {
+    this.#lease = lease
+    this.alone = lease.session === undefined
+    const query = this.#query
+    if (wasCancelled(query)) {
+      this.done()
+      return
+    }
+    let connection: PostgresConnection
+    try {
+      connection = lease.connection
+    } catch (error) {
+      if (!this.#takeBack(error)) query.reject(this.#told(error))
+      this.done()
+      return
+    }
+    noteRunning(query, connection)
+    connection.run(query, this.#parts.codec, this)
+  }
+
+  /** The server is done with it. */
+  done(): void {
+    this.#lease?.release()
+    if (!this.#again) return
+    this.#again = false
+    this.#resend()
+  }
+
+  #resend(): void {
+    const resends = this.#resends
+    if (resends === undefined) return
+    resends.acquire(this.#source).then(
+      (lease) => {
+        this.timeoutMs = resends.timeoutMs
+        this.#runOn(lease)
+      },
+      (error: unknown) => this.#query.reject(error),
+    )
+  }
+
+  // --- when its connection was lost ---
+
+  /** @returns what its caller is to be told; undefined for nothing yet */
+  lost(error: ConnectionLostError, job: Job): unknown {
+    const { query } = job
+    // What was handed out cannot be had back, and what is written or read beside it begins once.
+    const handsOut = query.cursorFn !== undefined || query.forEachFn !== undefined || query.streaming === true
+    if (handsOut || !this.#takeBack(error)) return this.#told(error)
+    noteRunning(query, undefined)
+    // The library may still have something to say about the one it was given.
+    if (job.started) {
+      this.#query = standInFor(query, this.#parts.template, job)
+      noteStandIn(query, this.#query)
+    }
+    return undefined
+  }
+
+  #takeBack(error: unknown): boolean {
+    const lease = this.#lease
+    // A session's connection is not to be had twice.
+    if (lease === undefined || !this.alone) return false
+    this.#resends ??= resendsOf(this.#parts.pool, this.#waitedMs, this.#idempotent, () => textOf(this.#query))
+    this.#again = this.#resends.again(error, lease)
+    return this.#again
+  }
+
+  #told(error: unknown): unknown {
+    return this.#resends === undefined ? error : this.#resends.told(error)
+  }
+}
