@@ -117,3 +117,66 @@ describe.each(rootNames)('%s', (name: RootName) => {
     },
   )
 })
+
+describe("the sql of the client's begin", () => {
+  it('T2: means what is nested in it, in that call chain: statements and savepoints, three deep', async () => {
+    const { client } = openJoint(scene, 1)
+    await client.begin(async (sql) => {
+      await sql`insert into marks values ('1 outer')`
+      await undone((fail) =>
+        sql.savepoint(() =>
+          sql.savepoint(async () => {
+            await sql`insert into marks values ('undone')`
+            await within(
+              soon,
+              sql.savepoint(() => sql`insert into marks values ('undone, too')`),
+            )
+            fail()
+          }),
+        ),
+      )
+      await sql`insert into marks values ('2 outer again')`
+    })
+    expect(await scene.marks()).toEqual(['1 outer', '2 outer again'])
+  })
+
+  it('T2: means itself beside it, and is refused there', async () => {
+    const { client } = openJoint(scene, 1)
+    const begun = gate()
+    const goOn = gate()
+    await client.begin(async (sql) => {
+      const nested = sql.savepoint(async (inner) => {
+        begun.open()
+        await goOn.opened
+        await inner`insert into marks values ('nested')`
+      })
+      await begun.opened
+      expect(await errorOf(sql.unsafe("insert into marks values ('beside')"))).toMatchObject({
+        name: 'NestedTransactionOpenError',
+      })
+      goOn.open()
+      await nested
+    })
+    expect(await scene.marks()).toEqual(['nested'])
+  })
+
+  it('T2: its savepoints beside each other run one after the other, also inside of one', async () => {
+    const { client } = openJoint(scene, 1)
+    await client.begin((sql) =>
+      sql.savepoint(() =>
+        Promise.all(
+          ['a', 'b'].map((mark) =>
+            within(
+              soon,
+              sql.savepoint(async () => {
+                await sql`insert into marks values (${`${mark} first`})`
+                await sql`insert into marks values (${`${mark} second`})`
+              }),
+            ),
+          ),
+        ),
+      ),
+    )
+    expect(await scene.marks()).toEqual(['a first', 'a second', 'b first', 'b second'])
+  })
+})

@@ -21,6 +21,7 @@ import {
 } from '@moorings/core'
 import {
   noTransform,
+  OneHandle,
   type Codec as PostgresCodec,
   type PostgresConnection,
   type PostgresPool,
@@ -50,7 +51,7 @@ export class LeasedConnection implements DatabaseConnection {
   readonly #ended: Transaction<PostgresConnection>[] = []
   /** A transaction that was begun elsewhere, or a savepoint in one, which this handle is a part of. */
   #part: Part | undefined
-  readonly #nested = new WeakSet<TransactionScope<PostgresConnection>>()
+  readonly #handle: OneHandle
   readonly #marks = new Map<string, TransactionMark>()
   #released = false
   #killed = false
@@ -61,6 +62,7 @@ export class LeasedConnection implements DatabaseConnection {
   constructor(pool: PostgresPool, values: Codec) {
     this.#pool = pool
     this.#values = values
+    this.#handle = new OneHandle(pool)
     this.#codec = {
       parser: (oid) => values.parserOf(oid),
       serializers: () => binarySerializers,
@@ -224,23 +226,15 @@ export class LeasedConnection implements DatabaseConnection {
     return this.#part?.ambient ?? this.#transaction?.ambient
   }
 
-  /**
-   * What this handle stands for in the current call chain: its transaction, or the nested one in that which the chain is
-   * inside of. A chain that is not in the transaction (that has begun it by `startTransaction`, or is still around it) means
-   * the transaction itself.
-   */
-  get inside(): Ambient<TransactionScope<PostgresConnection>> | undefined {
+  /** The transaction, or the part of it, that this handle means in the current call chain. */
+  get inside(): Inside<PostgresConnection> | undefined {
     const own = this.ambient
-    const { scopes } = this.#pool
-    const { current } = scopes
-    if (own === undefined || current?.context !== own.context || current.scope === own.scope) return own
-    const within = scopes.find(({ scope }) => scope === own.scope || this.#nested.has(scope))
-    return within === undefined ? own : current
+    return own && this.#handle.meant(own)
   }
 
   /** It was begun in this handle's transaction, by this handle, wherever that was used. */
   nests(scope: TransactionScope<PostgresConnection>): void {
-    this.#nested.add(scope)
+    this.#handle.nests(scope)
   }
 
   /** It is what `withTransaction` has begun: BEGIN and its end are not this handle's. */

@@ -20,6 +20,7 @@ import { TableCodec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import { streamRows } from './cursor.js'
 import { asLibraryQuery, type LibraryQuery, type LibrarySql } from './library.js'
+import { OneHandle } from './one-handle.js'
 import { noteOrigin } from './origins.js'
 import { PostgresPool } from './pool.js'
 import { cancel, noteRunning, wasCancelled } from './running.js'
@@ -134,21 +135,30 @@ export function createClient(pool: PostgresPool): Client {
     }
   }
 
-  /** The `sql` of a transaction, or of a nested one. */
-  const scoped = (tx: Inside): TransactionSql => {
-    const carrier: Carrier = { carry: (query) => inScope(tx.scope, query) }
+  /**
+   * The `sql` of a transaction, or of a nested one.
+   *
+   * @param follows whether it goes on to mean the nested one, in that one's call chain: with postgres.js it is just as good
+   */
+  const scoped = (tx: Inside, follows: boolean): TransactionSql => {
+    const handle = new OneHandle(pool)
+    const meant = (): TransactionScope<PostgresConnection> => (follows ? handle.meant(tx) : tx).scope
+    const carrier: Carrier = { carry: (query) => inScope(meant(), query) }
     const members = {
       savepoint: (a: unknown, b?: unknown) => {
         const [label, nested] = typeof a === 'string' ? [a, b] : [undefined, a]
-        return tx.scope.savepoint((scope) => body({ ...tx, scope }, asBody(nested)), label)
+        return meant().savepoint((scope) => {
+          handle.nests(scope)
+          return body({ ...tx, scope }, asBody(nested), follows)
+        }, label)
       },
       prepare: notOffered('prepare', 'two-phase commit is not offered'),
     }
     return complete(Object.assign(speak(template, carrier), members), isTransactionSql)
   }
 
-  const body = async <T>(tx: Inside, run: Body<T>): Promise<T> => {
-    const result = await settle(run(scoped(tx), tx))
+  const body = async <T>(tx: Inside, run: Body<T>, follows: boolean): Promise<T> => {
+    const result = await settle(run(scoped(tx, follows), tx))
     // As with postgres.js, a statement that failed fails the transaction, even if its error was swallowed.
     tx.scope.assertSound()
     return result
@@ -161,22 +171,28 @@ export function createClient(pool: PostgresPool): Client {
   const facade = (bound?: Source<PostgresConnection>): Client => {
     const source = (): Source<PostgresConnection> => bound ?? pool.source
 
-    const transaction = <T>(options: TransactionOptions, run: Body<T>, circumstances?: Circumstances<T>): Promise<T> =>
+    const transaction = <T>(
+      options: TransactionOptions,
+      run: Body<T>,
+      circumstances?: Circumstances<T>,
+      follows = false,
+    ): Promise<T> =>
       pool.transaction(
-        (scope, context) => body({ scope, context, joined: pool.scopes.current?.joined === true }, run),
+        (scope, context) => body({ scope, context, joined: pool.scopes.current?.joined === true }, run, follows),
         options,
         bound === undefined ? circumstances : { source: bound, inside: bound.joinable ?? 'none', ...circumstances },
       )
 
     /** As postgres.js has it: for its own handle, unless the call chain is in a transaction that everything joins. */
     const begin = async <T>(options: TransactionOptions, run: Body<T>): Promise<T> =>
-      transaction(options, run, { inside: source().joinable ?? 'none', joined: false, lenient: true })
+      transaction(options, run, { inside: source().joinable ?? 'none', joined: false, lenient: true }, true)
 
     const members = {
       pool,
       source,
       on: facade,
-      transaction,
+      transaction: <T>(options: TransactionOptions, run: Body<T>, circumstances?: Circumstances<T>): Promise<T> =>
+        transaction(options, run, circumstances),
       session: <T>(options: SessionOptions, run: SessionBody<T>): Promise<T> =>
         pool.session((begun, context) => run(facade(begun), context), options, source()),
       begin: async (a: unknown, b?: unknown) =>

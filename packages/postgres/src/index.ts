@@ -11,6 +11,7 @@ export { type Codec, noTransform } from './codec.js'
 export type { PostgresConnection } from './connection.js'
 export type { PostgresDriver } from './driver.js'
 export type { Parser, Serializer } from './library.js'
+export { OneHandle } from './one-handle.js'
 export { isStockClient } from './options.js'
 export {
   type ConnectionInput,
