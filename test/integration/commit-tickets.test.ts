@@ -343,6 +343,28 @@ describe("a transaction's id", () => {
     expect(await scene.marks()).toEqual(['a'])
   })
 
+  it('T7: lost while what a COPY has written is looked for, before its COMMIT: that was not sent, and it is run again', async () => {
+    const pool = openPool()
+    const client = createClient(pool)
+    await client`select 1`
+    scene.proxy.cutWhen({
+      direction: 'to-server',
+      when: 'before',
+      how: 'reset',
+      match: (_, { executes }) => executes?.includes(lookText) === true,
+    })
+    let runs = 0
+    await client.begin(async (tx) => {
+      runs++
+      const copy = await tx`copy marks from stdin`.writable()
+      copy.end('one\n')
+      await finished(copy)
+    })
+    expect(runs).toBe(2)
+    expect(await scene.marks()).toEqual(['one'])
+    expect(pool.stats().transactions).toMatchObject({ committed: 1, rolledBack: 1, unknown: 0 })
+  })
+
   it('T7: what a cursor has written is looked for behind the next statement, or before COMMIT', async () => {
     for (const next of [true, false]) {
       const connection = await begun()

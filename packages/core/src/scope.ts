@@ -2,6 +2,7 @@
 // The leases it holds, so that a wait for itself can be told; and the transaction it is in, so that others may join.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { begun, isLazy } from './begun.js'
 import type { Lease } from './pool/lease.js'
 import type { AfterEnd } from './transaction/after.js'
 
@@ -254,12 +255,18 @@ export function afterRollback(run: AfterEnd): void {
  * @example
  * await outsideTransaction(() => db.insert(audit).values(entry)) // stays, even if the transaction around it is rolled back
  */
-export function outsideTransaction<T>(body: () => T): T {
+export function outsideTransaction<T>(body: () => PromiseLike<T>): Promise<T>
+export function outsideTransaction<T>(body: () => T): T
+export function outsideTransaction<T>(body: () => PromiseLike<T> | T): PromiseLike<T> | T {
   const around = outer()
   // What has stepped outside before goes on as long as what is around that: to ask it as well would be to ask twice.
   const open = () => {
     for (let at = around; at !== undefined; at = at.outer) if (at.pool !== undefined && at.open()) return true
     return false
   }
-  return frames.run({ pool: undefined, lease: () => undefined, context: () => undefined, open, outer: around }, body)
+  const outside = { pool: undefined, lease: () => undefined, context: () => undefined, open, outer: around }
+  return frames.run(outside, () => {
+    const value = body()
+    return isLazy(value) ? begun(() => value) : value
+  })
 }

@@ -275,7 +275,8 @@ export class PostgresConnection implements Connection {
       const [id] = Object.values(rows[0] ?? {})
       trace.saw(id)
     } catch {
-      trace.missed()
+      if (this.lost === undefined) trace.missed()
+      else trace.unsent()
     }
   }
 

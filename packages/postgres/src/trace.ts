@@ -34,6 +34,8 @@ export class Trace {
   #notifies = false
   /** It cannot be said any more. */
   #unsure = false
+  /** Whether its COMMIT was never sent. */
+  #unsent = false
 
   constructor(server: Server, readOnly: boolean) {
     this.#server = server
@@ -96,6 +98,12 @@ export class Trace {
     this.#looking = false
   }
 
+  /** Its COMMIT cannot be sent any more: its connection went before. */
+  unsent(): void {
+    this.#looking = false
+    this.#unsent = true
+  }
+
   /** It is being ended: nothing more is looked for. */
   close(): void {
     this.#open = false
@@ -111,6 +119,7 @@ export class Trace {
   /** Undefined: not known. */
   get ticket(): PostgresTicket | 'nothing' | undefined {
     if (this.#unsure) return undefined
+    if (this.#unsent) return 'nothing'
     const { words: _, timeline, ...server } = this.#server
     if (this.#id !== undefined) {
       return timeline === undefined ? undefined : { transactionId: this.#id, ...server, timeline }

@@ -1,5 +1,6 @@
 // The public face of a pool: what can be asked of it. The borrow path itself is in lending.ts, beside the rooms it uses.
 
+import { begun } from '../begun.js'
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, Driver } from '../driver.js'
 import { PoolClosedError } from '../errors.js'
@@ -137,7 +138,7 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
   async lease<T>(body: (lease: Lease<C>) => Promise<T> | T, options?: AcquireOptions): Promise<T> {
     const lease = await this.acquire(options)
     try {
-      return await this.scopes.run(lease, undefined, () => body(lease))
+      return await this.scopes.run(lease, undefined, () => begun(() => body(lease)))
     } finally {
       lease.release()
     }

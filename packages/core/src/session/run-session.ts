@@ -1,5 +1,6 @@
 // A session from its beginning to its end, within its limits.
 
+import { begun } from '../begun.js'
 import type { Connection } from '../driver.js'
 import { PropagationError, SessionEndedError, SessionExpiredError } from '../errors.js'
 import type { Pool } from '../pool/pool.js'
@@ -38,7 +39,7 @@ export async function runSession<C extends Connection, T>(
     }
     const limits = new Limits(pool.deadlines, { timeoutMs: 0, signal: options.signal }, ends())
     try {
-      return await limits.hold(() => pool.scopes.runIn(source, () => body(source, source.context)))
+      return await limits.hold(() => pool.scopes.runIn(source, () => begun(() => body(source, source.context))))
     } finally {
       limits.end()
     }
@@ -48,7 +49,7 @@ export async function runSession<C extends Connection, T>(
   const { maxDurationMs: timeoutMs, signal, name } = options
   const limits = new Limits(pool.deadlines, { timeoutMs, signal }, ends(name))
   try {
-    return await limits.hold(() => pool.scopes.runIn(session, () => body(session, session.context)))
+    return await limits.hold(() => pool.scopes.runIn(session, () => begun(() => body(session, session.context))))
   } finally {
     if (limits.over !== undefined) session.expire(limits.over)
     limits.end()

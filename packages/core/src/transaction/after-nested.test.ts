@@ -1,6 +1,8 @@
 // What nested transactions note for after the end: kept or dropped with their savepoints.
 
 import { describe, expect, it } from '@jest/globals'
+import { afterCommit } from '../scope.js'
+import { gate } from '../testing/gate.js'
 import { no, noting } from '../testing/noting.js'
 import { retryingAndRested, turns, untilRest } from '../testing/retrying.js'
 import { watch } from '../testing/watch.js'
@@ -77,6 +79,37 @@ describe('what is noted in a nested transaction', () => {
       expect(nested.state).toBe('rejected')
     })
     expect(told).toEqual(['beside it committed'])
+  })
+
+  it('is refused once its limits have ended it, although its body goes on', async () => {
+    const setup = await retryingAndRested()
+    const goesOn = gate()
+    let late = watch(Promise.resolve())
+    let done = false
+    const result = watch(
+      setup.pool.transaction(async () => {
+        const nested = setup.pool.transaction(
+          async () => {
+            await goesOn.opened
+            late = watch(
+              afterCommit(() => {
+                done = true
+              }),
+            )
+          },
+          { timeoutMs: 100 },
+        )
+        await nested.catch(() => {})
+        goesOn.open()
+        await turns()
+      }),
+    )
+    await turns()
+    await setup.clock.advance(100)
+    await untilRest(setup)
+    expect(result.state).toBe('resolved')
+    expect(late.error).toMatchObject({ name: 'TransactionEndedError' })
+    expect(done).toBe(false)
   })
 
   it('of its own (requiresNew) is done after that, whatever becomes of the one around it', async () => {

@@ -1,5 +1,6 @@
 // Nested transactions: savepoints in one that is open, one at a time at each level.
 
+import { begun } from '../begun.js'
 import type { Connection } from '../driver.js'
 import { NestedTransactionOpenError } from '../errors.js'
 import type { Lease } from '../pool/lease.js'
@@ -69,7 +70,7 @@ export class Nested<C extends Connection> {
       let result: T
       try {
         const ambient = trunk.ambient(this.#scope(level), () => trunk.open && level === outer.inner)
-        result = await pool.scopes.run(lease, ambient, () => body(ambient.scope))
+        result = await pool.scopes.run(lease, ambient, () => begun(() => body(ambient.scope)))
         this.#assertSound(level)
       } catch (error) {
         trunk.after.undoneIn(level)

@@ -1,6 +1,7 @@
 // Work that is to be done outside of any transaction (propagation `supports`, `never`, `notSupported`), told the same as
 // the body of one: there is one attempt, and nothing to wait for the end of.
 
+import { begun } from '../begun.js'
 import type { Connection } from '../driver.js'
 import { publish } from '../events.js'
 import type { Pool } from '../pool/pool.js'
@@ -32,7 +33,7 @@ export async function withNone<C extends Connection, T>(
     afterRollback: () => {},
   }
   try {
-    return await limits.hold(() => outside(() => work(context)))
+    return await limits.hold(() => outside(() => begun(() => work(context))))
   } catch (error) {
     if (limits.over !== undefined) over.abort(limits.over)
     throw error

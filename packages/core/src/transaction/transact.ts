@@ -1,6 +1,7 @@
 // Where a transaction is asked for: what is around it decides whether it is a new one, a savepoint, a part of what is
 // there, or none.
 
+import { begun } from '../begun.js'
 import type { Connection } from '../driver.js'
 import { InvalidOptionsError, PropagationError } from '../errors.js'
 import type { Pool } from '../pool/pool.js'
@@ -124,7 +125,7 @@ function within<C extends Connection, T>(
   const ambient = { scope, context, joined, open: () => running }
   return limits.hold(async () => {
     try {
-      return await pool.scopes.run(undefined, ambient, () => body(scope, context))
+      return await pool.scopes.run(undefined, ambient, () => begun(() => body(scope, context)))
     } finally {
       running = false
     }

@@ -191,6 +191,25 @@ describe('COMMIT', () => {
     expect(failed.error).toMatchObject({ cause: timeout, retry: 'unknown' })
   })
 
+  it('answered with the word that nobody can tell is not counted as rolled back, nor is that told to whom it concerns', async () => {
+    const { pool, connection } = await rested()
+    const unknown = new CommitOutcomeUnknownError('the trigger cannot tell', { code: '40003' })
+    connection.next('commit', unknown)
+    let told = false
+    const failed = watch(
+      pool.transaction((_, { afterRollback }) =>
+        afterRollback(() => {
+          told = true
+        }),
+      ),
+    )
+    await settled()
+    expect(failed.error).toBe(unknown)
+    expect(told).toBe(false)
+    expect(pool.stats().transactions).toMatchObject({ committed: 0, rolledBack: 0, unknown: 1 })
+    expect(connection.open).toBe(true)
+  })
+
   it('is not sent on a connection that is gone: nothing was applied, and the error does not say it may have been', async () => {
     const { pool, connection } = await rested()
     const failed = watch(pool.transaction(() => connection.lose()))

@@ -1,6 +1,7 @@
 // One transaction on one lease, from BEGIN to its end, and its savepoints. An explicit state: nothing is sent through a
 // transaction that has ended, and COMMIT is never reported as done unless the server said so.
 
+import { begun } from '../begun.js'
 import type { Connection, Driver, TransactionSettings } from '../driver.js'
 import {
   CommitOutcomeUnknownError,
@@ -175,7 +176,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     this.#running = true
     try {
       const ambient = this.#ambient(this, () => this.#state === 'open' || this.#running)
-      return await this.#pool.scopes.run(this.#lease, ambient, body)
+      return await this.#pool.scopes.run(this.#lease, ambient, () => begun(body))
     } finally {
       this.#running = false
     }
@@ -205,7 +206,9 @@ export class Transaction<C extends Connection = Connection> implements Transacti
 
   #note(on: 'commit' | 'rollback', run: AfterEnd): void {
     this.#assertOpen()
-    this.#after.note(on, run, this.#nested.here)
+    const { here } = this.#nested
+    here.assertLive()
+    this.#after.note(on, run, here)
   }
 
   async savepoint<T>(
@@ -235,10 +238,12 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     try {
       outcome = await connection.commit()
     } catch (error) {
-      // Answered: the server refused, and has rolled back.
+      // Answered: the server refused.
       if (connection.lost === undefined && connection.activity === 'idle') {
-        this.#state = 'rolled-back'
-        throw this.driver.classify(error, 'commit')
+        const refused = this.driver.classify(error, 'commit')
+        // It may also say that it cannot tell.
+        this.#state = refused instanceof CommitOutcomeUnknownError ? 'unknown' : 'rolled-back'
+        throw refused
       }
       await this.#resolve(connection, error)
       return
