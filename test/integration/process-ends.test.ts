@@ -10,7 +10,7 @@ const scene = useScene()
 
 /** Our own errors, by the names of the classes. */
 const ours =
-  /^(\w+(Timeout|Lost|Closed|Connect|Authentication|Ended|Aborted|Unknown|Full)\w*|ConnectError|AuthenticationError|StatementError|PoolClosedError)$/
+  /^(\w+(Timeout|Lost|Closed|Connect|Authentication|Ended|Aborted|Unknown|Exhausted|Full)\w*|ConnectError|AuthenticationError|StatementError|PoolClosedError)$/
 
 function endedWell(ended: Ended): void {
   expect(ended).toMatchObject({ output: '', code: 0, signal: null, report: { left: [] } })
@@ -39,11 +39,18 @@ describe('P16: the process can end after a black hole', () => {
     endedWell(ended)
     expect(ended.report).toMatchObject({ errors: ['ConnectionLostError'] })
   })
+
+  it('P16: closed while the server is asked to stop the statement, and does not answer that, either', async () => {
+    const ended = await runChild(scene, 'ends', 'black hole, closed while the server is asked to stop')
+    endedWell(ended)
+    expect(ended.report).toMatchObject({ errors: ['StatementTimeoutError'] })
+  })
 })
 
 it.each([
   ['used and closed', []],
-  ['closed with leases out', ['ConnectionLostError']],
+  // Drizzle's transaction is run again, as its connection was lost, and finds the pool closed.
+  ['closed with leases out', ['ConnectionLostError', 'PoolClosedError']],
   ['closed with leases that never come back', []],
   ['closed with waiters', ['PoolClosedError']],
   ['closed during connect', ['PoolClosedError']],

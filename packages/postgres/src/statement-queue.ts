@@ -331,6 +331,8 @@ export class StatementQueue {
 
   #leave(job: Job): void {
     if (job.deadline !== undefined) this.#parts.deadlines.delete(job.deadline)
+    // Its connection is gone: what would have ended the request in time goes with the deadline.
+    job.cancel?.abort()
     if (job.aborted !== undefined) job.options.signal?.removeEventListener('abort', job.aborted)
     job.options.done?.()
   }
@@ -373,6 +375,7 @@ export class StatementQueue {
     const { deadlines, cancelTimeoutMs } = this.#parts
     const abort = new AbortController()
     job.cancelling = true
+    job.cancel = abort
     const deadline = deadlines.add(cancelTimeoutMs, () => {
       this.#owner.destroy(new ConnectionLostError(`The server did not confirm a cancel within ${cancelTimeoutMs} ms`))
       abort.abort()

@@ -43,6 +43,14 @@ const programs: Record<string, () => Promise<void>> = {
     await Promise.all(under)
   },
 
+  async 'black hole, closed while the server is asked to stop'() {
+    const dbs = openAll({ ...small, statement: { timeoutMs: 200, cancelTimeoutMs: 20_000 } })
+    for (const db of dbs) await db.query('select 1')
+    await order('swallow')
+    await Promise.all(dbs.map((db) => ended(db.query('select 2'))))
+    await Promise.all(dbs.map((db) => db.close()))
+  },
+
   async 'closed with leases out'() {
     const dbs = openAll(small)
     const out = dbs.flatMap((db) => [
