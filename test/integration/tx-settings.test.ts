@@ -73,7 +73,7 @@ describe.each(retried)('$name', (orm: Orm) => {
     }
     // Nothing was to be cleaned up, either.
     expect(await backendOf(db)).toBe(pid)
-    expect(scene.proxy.statements.filter((sql) => /discard|reset/i.test(sql))).toEqual([])
+    expect(scene.proxy.statements.filter((sql) => /discard|\breset\b/i.test(sql))).toEqual([])
   })
 
   it('T5: all of it at once travels with the first statement', async () => {
