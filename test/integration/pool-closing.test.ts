@@ -105,9 +105,11 @@ describe.each(orms)('$name', (orm: Orm) => {
     await Promise.all([db.query('select pg_sleep(0.05)'), db.query('select pg_sleep(0.05)')])
     const held = gate()
     const began = gate()
-    const holder = db.transaction(() => {
+    const holder = db.transaction(async (tx) => {
+      // BEGIN travels with it: without one there would be nothing to commit.
+      await tx.query('select 1')
       began.open()
-      return held.opened
+      await held.opened
     })
     await began.opened
     const sent = scene.proxy.statements.length
