@@ -6,15 +6,13 @@ import type { LibraryQuery } from './library.js'
 
 const runningOn = new WeakMap<LibraryQuery, PostgresConnection>()
 const cancelledEarly = new WeakSet<LibraryQuery>()
-/** What is carried out in the place of a query that was sent before. */
 const standIns = new WeakMap<LibraryQuery, LibraryQuery>()
 
-/** It is being carried out; undefined for not yet, or not now. */
-export function noteRunning(query: LibraryQuery, connection: PostgresConnection | undefined): void {
-  if (connection === undefined) runningOn.delete(query)
-  else runningOn.set(query, connection)
+export function noteRunning(query: LibraryQuery, connection: PostgresConnection): void {
+  runningOn.set(query, connection)
 }
 
+/** Another is carried out in the place of a query that was sent before. */
 export function noteStandIn(query: LibraryQuery, standIn: LibraryQuery): void {
   standIns.set(query, standIn)
 }

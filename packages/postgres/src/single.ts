@@ -123,12 +123,9 @@ export class Single implements RunOptions {
     // What was handed out cannot be had back, and what is written or read beside it begins once.
     const handsOut = query.cursorFn !== undefined || query.forEachFn !== undefined || query.streaming === true
     if (handsOut || !this.#takeBack(error)) return this.#told(error)
-    noteRunning(query, undefined)
     // The library may still have something to say about the one it was given.
-    if (job.started) {
-      this.#query = standInFor(query, this.#parts.template, job)
-      noteStandIn(query, this.#query)
-    }
+    this.#query = standInFor(query, this.#parts.template, job)
+    noteStandIn(query, this.#query)
     return undefined
   }
 
