@@ -45,6 +45,12 @@ describe('P16: the process can end after a black hole', () => {
     endedWell(ended)
     expect(ended.report).toMatchObject({ errors: ['StatementTimeoutError'] })
   })
+
+  it('P16: closed while the server is asked to stop a COPY', async () => {
+    const ended = await runChild(scene, 'ends', 'black hole, closed while the server is asked to stop a COPY')
+    endedWell(ended)
+    expect(ended.report).toMatchObject({ errors: ['StatementTimeoutError'] })
+  })
 })
 
 it.each([

@@ -403,7 +403,10 @@ export class StatementQueue {
   #giveUp(reason: MooringsError): void {
     const { deadlines, cancelTimeoutMs } = this.#parts
     this.#owner.destroy(reason)
-    deadlines.limit(cancelTimeoutMs, outOfStep, (signal) => this.#owner.cancel(signal)).catch(() => {})
+    const abort = new AbortController()
+    // Awaited: when the pool closes, which knows nothing of it any more, it is over as well.
+    const deadline = deadlines.awaited(cancelTimeoutMs, () => abort.abort())
+    this.#owner.cancel(abort.signal).finally(() => deadlines.delete(deadline))
   }
 
   /** The server may have said that it is ready: to be called after each chunk the reader was given. */

@@ -1,5 +1,6 @@
 // Programs that end: each leaves its pools in some state, closes them, and must then end by itself.
 
+import { once } from 'node:events'
 import { createClient } from '@moorings/postgres'
 import { counts, ended, note, openAll, order, program, report, until } from './stage.js'
 
@@ -48,6 +49,14 @@ const programs: Record<string, () => Promise<void>> = {
     for (const db of dbs) await db.query('select 1')
     await order('swallow')
     await Promise.all(dbs.map((db) => ended(db.query('select 2'))))
+    await Promise.all(dbs.map((db) => db.close()))
+  },
+
+  async 'black hole, closed while the server is asked to stop a COPY'() {
+    const dbs = openAll({ ...small, statement: { timeoutMs: 200 } })
+    const streams = await Promise.all(dbs.map((db) => createClient(db.pool)`copy marks from stdin`.writable()))
+    await order('swallow')
+    await Promise.all(streams.map((stream) => ended(once(stream, 'close'))))
     await Promise.all(dbs.map((db) => db.close()))
   },
 
