@@ -142,18 +142,38 @@ const nothing: TransactionContext = {
 }
 
 describe('a call chain that outlives its transaction', () => {
-  it.each(['committed', 'rolled back'])('is inside of none any more once that is %s', async (end) => {
+  it('is inside of none any more once that is committed', async () => {
     const { pool } = fixture()
     const late = gate()
     let seen = watch<unknown[]>(new Promise(() => {}))
-    const result = watch(
+    await pool.transaction(() => {
+      seen = watch(late.opened.then(() => [inside(pool), pool.joinable, currentTransaction(), pool.scopes.held]))
+    })
+    late.open()
+    await turns()
+    expect(seen.value).toEqual([undefined, undefined, undefined, []])
+  })
+
+  it('stays inside for a while when that was rolled back, where all it does is refused; then it is inside of none', async () => {
+    const { pool, clock } = fixture({}, undefined, { transaction: { retry: false, settleTimeoutMs: 500 } })
+    const [soon, late] = [gate(), gate()]
+    const ended = { name: 'TransactionEndedError' }
+    let refused = watch<unknown>(new Promise(() => {}))
+    let seen = watch<unknown[]>(new Promise(() => {}))
+    const failed = watch(
       pool.transaction(async () => {
+        refused = watch(soon.opened.then(() => inside(pool)?.connection))
         seen = watch(late.opened.then(() => [inside(pool), pool.joinable, currentTransaction(), pool.scopes.held]))
-        if (end === 'rolled back') throw new Error('no')
+        throw new Error('no')
       }),
     )
     await turns()
-    expect(result.state).toBe(end === 'committed' ? 'resolved' : 'rejected')
+    expect(failed.state).toBe('rejected')
+    await clock.advance(499)
+    soon.open()
+    await turns()
+    expect(refused.error).toMatchObject(ended)
+    await clock.advance(1)
     late.open()
     await turns()
     expect(seen.value).toEqual([undefined, undefined, undefined, []])
@@ -176,26 +196,23 @@ describe('a call chain that outlives its transaction', () => {
     })
   })
 
-  it('joins none while COMMIT or ROLLBACK is on its way', async () => {
-    for (const end of ['commit', 'rollback'] as const) {
-      const { pool, driver } = fixture()
-      const late = gate()
-      driver.always(end, 'held')
-      let seen = watch<unknown>(new Promise(() => {}))
-      watch(
-        pool.transaction(async () => {
-          seen = watch(late.opened.then(() => inside(pool)))
-          if (end === 'rollback') throw new Error('no')
-        }),
-      )
-      await turns()
-      expect(driver.connection(1).sent.at(-1)).toBe(end)
-      late.open()
-      await turns()
-      expect(seen.value).toBeUndefined()
-      driver.connection(1).held(end).ok()
-      await turns()
-    }
+  it('joins none while COMMIT is on its way', async () => {
+    const { pool, driver } = fixture()
+    const late = gate()
+    driver.always('commit', 'held')
+    let seen = watch<unknown>(new Promise(() => {}))
+    watch(
+      pool.transaction(async () => {
+        seen = watch(late.opened.then(() => inside(pool)))
+      }),
+    )
+    await turns()
+    expect(driver.connection(1).sent.at(-1)).toBe('commit')
+    late.open()
+    await turns()
+    expect(seen.value).toBeUndefined()
+    driver.connection(1).held('commit').ok()
+    await turns()
   })
 
   it('may begin a new one, of its own', async () => {

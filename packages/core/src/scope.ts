@@ -29,7 +29,7 @@ interface Frame {
   readonly context: () => TransactionContext | undefined
   /** Whether what the frame stands for goes on. */
   readonly open: () => boolean
-  readonly outer: Frame | undefined
+  outer: Frame | undefined
 }
 
 const frames = new AsyncLocalStorage<Frame>()
@@ -58,7 +58,7 @@ class Place implements Frame {
   pool: object = this
   context: () => TransactionContext | undefined = () => undefined
   open: () => boolean = () => true
-  readonly outer = outer()
+  outer = outer()
   readonly lease = (): undefined => undefined
 }
 
@@ -73,7 +73,13 @@ export function placeHere(): Place {
 
 /** What is over is let go of: work that goes on starting new work would make an endless chain. */
 function outer(): Frame | undefined {
-  let at = frames.getStore()
+  const top = openFrom(frames.getStore())
+  for (let at = top; at !== undefined; at = at.outer) at.outer = openFrom(at.outer)
+  return top
+}
+
+function openFrom(frame: Frame | undefined): Frame | undefined {
+  let at = frame
   while (at !== undefined && !at.open()) at = at.outer
   return at
 }

@@ -3,7 +3,13 @@
 
 import type { Deadline } from '../deadlines.js'
 import type { Connection, SessionState } from '../driver.js'
-import { ConnectionLostError, type MooringsError, SessionEndedError } from '../errors.js'
+import {
+  AcquireAbortedError,
+  ConnectionLostError,
+  type MooringsError,
+  SessionBusyError,
+  SessionEndedError,
+} from '../errors.js'
 import { publish } from '../events.js'
 import type { Home, Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
@@ -55,6 +61,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   readonly #work = new Map<Lease<C>, Work>()
   #berth: Berth<C> | undefined
   #arriving: Promise<Berth<C>> | undefined
+  #arrival: AbortController | undefined
   #idle: Deadline | undefined
   #idleSince: number
   /** Of the connections that were given back. */
@@ -116,8 +123,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
         this.#assertOpen()
         if (this.#berth !== undefined) return this.#lend(this.#berth, !brief)
         if (this.#arriving === undefined) await this.#arrive(signal, until - deadlines.clock.now())
-        // Why somebody else went without is not why this one does.
-        else await this.#arriving.catch(() => {})
+        else await this.#beside(this.#arriving, signal, until)
       }
     } catch (error) {
       this.#turns.leave(!brief)
@@ -126,14 +132,53 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   }
 
   async #arrive(signal: AbortSignal | undefined, leftMs: number): Promise<void> {
-    this.#arriving = this.#take(signal, Math.max(1, Math.ceil(leftMs)))
+    const arrival = new AbortController()
+    const aborted = () => arrival.abort(signal?.reason)
+    if (signal?.aborted === true) aborted()
+    else signal?.addEventListener('abort', aborted, { once: true })
+    this.#arrival = arrival
+    this.#arriving = this.#take(arrival.signal, Math.max(1, Math.ceil(leftMs)))
     try {
       const berth = await this.#arriving
       if (this.#over === undefined) this.#berth = berth
       else berth.lease.release()
+    } catch (error) {
+      throw this.#over ?? error
     } finally {
+      signal?.removeEventListener('abort', aborted)
       this.#arriving = undefined
+      this.#arrival = undefined
     }
+  }
+
+  /** Waits for what somebody else has asked for, but within limits of its own. */
+  #beside(arriving: Promise<unknown>, signal: AbortSignal | undefined, until: number): Promise<void> {
+    const { deadlines } = this.#pool
+    return new Promise((resolve, reject) => {
+      const over = () => {
+        deadlines.delete(deadline)
+        signal?.removeEventListener('abort', aborted)
+      }
+      const aborted = () => {
+        over()
+        reject(new AcquireAbortedError(signal?.reason))
+      }
+      const leftMs = Math.max(0, until - deadlines.clock.now())
+      const deadline = deadlines.awaited(leftMs, () => {
+        over()
+        reject(
+          new SessionBusyError("The session's connection was not had in time: other work in it waits for it as well"),
+        )
+      })
+      signal?.addEventListener('abort', aborted, { once: true })
+      // Why somebody else went without is not why this one does.
+      const go = () => {
+        over()
+        resolve()
+      }
+      arriving.then(go, go)
+      if (signal?.aborted === true) aborted()
+    })
   }
 
   async #take(signal: AbortSignal | undefined, timeoutMs: number): Promise<Berth<C>> {
@@ -246,6 +291,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   #stop(error: MooringsError): void {
     this.#over = error
     this.#turns.end(error)
+    this.#arrival?.abort(error)
     this.#abort.abort(error)
   }
 
@@ -255,6 +301,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
     if (this.#left) {
       this.#over = new SessionEndedError('This session has ended: nothing more can be sent on it')
       this.#turns.end(this.#over)
+      this.#arrival?.abort(this.#over)
     }
     if (this.#idle !== undefined) this.#pool.deadlines.delete(this.#idle)
     // First: what still holds a part of the lease must not reach the next borrower's connection.

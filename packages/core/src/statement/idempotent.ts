@@ -1,6 +1,7 @@
 // What the application says of its own statements: that carrying them out twice does what carrying them out once does.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { begun } from '../begun.js'
 
 const said = new AsyncLocalStorage<true>()
 
@@ -22,23 +23,10 @@ let used = false
  */
 export function idempotent<T>(body: () => PromiseLike<T> | T): Promise<T> {
   used = true
-  return said.run(
-    true,
-    () =>
-      new Promise<T>((resolve, reject) => {
-        const made = body()
-        // A query that begins when it is waited for is waited for in here.
-        if (isThenable(made)) made.then(resolve, reject)
-        else resolve(made)
-      }),
-  )
+  return said.run(true, () => begun(body))
 }
 
 /** Whether the current call chain is inside of {@link idempotent}. */
 export function saidIdempotent(): boolean {
   return used && said.getStore() === true
-}
-
-function isThenable<T>(value: PromiseLike<T> | T): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

@@ -1,6 +1,7 @@
 // What is to be done once a transaction has ended: noted while it runs, kept or dropped with the savepoints it was noted
 // in, and done in order when the connection is back.
 
+import { outsideTransaction } from '../scope.js'
 import type { Level } from './level.js'
 
 export type AfterEnd = () => unknown
@@ -49,7 +50,8 @@ export class After {
     for (const { on, run, undone } of all) {
       if ((how === 'committed' && !undone ? 'commit' : 'rollback') !== on) continue
       try {
-        await run()
+        // Also of the transaction around one of its own, which might undo it.
+        await outsideTransaction(run)
       } catch (error) {
         failed(error)
       }

@@ -69,6 +69,11 @@ async function tryOnce<C extends Connection, T>(
     // It has waited as long as it may: nothing is gained by waiting again.
     throw limits.over ?? error
   }
+  // It ended in the moment the lease was handed over: nobody would hear of it while BEGIN is waited for.
+  if (limits.over !== undefined) {
+    lease.release()
+    throw limits.over
+  }
   let transaction: Transaction<C> | undefined
   let tried: Attempt<T>
   try {

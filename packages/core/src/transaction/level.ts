@@ -11,8 +11,12 @@ export class Level {
   readonly outer: Level | undefined
   /** Why what is done in it must not be kept, although its body may not know. */
   spoilt: { readonly by: unknown } | undefined
+  /** What was done in it was rolled back by itself. */
+  undone = false
   #ended = false
   #inner: Level | undefined
+  /** The turn was given to one that has not entered yet. */
+  #given = false
   readonly #line: (() => void)[] = []
 
   constructor(name: string, outer: Level | undefined) {
@@ -23,6 +27,11 @@ export class Level {
   /** The nested one that is open. */
   get inner(): Level | undefined {
     return this.#inner
+  }
+
+  /** Whether one that asks now has to wait for its turn. */
+  get taken(): boolean {
+    return this.#inner !== undefined || this.#given
   }
 
   /** Whether neither it nor one around it has ended. */
@@ -60,12 +69,17 @@ export class Level {
    */
   turn(deadlines: Deadlines, limitMs: number, limits?: Limits): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (limits?.over !== undefined) {
+        reject(limits.over)
+        return
+      }
       const go = () => {
         deadlines.delete(deadline)
         if (limits !== undefined) limits.whenOver = undefined
         resolve()
       }
       const leave = (error: MooringsError) => {
+        if (limits !== undefined) limits.whenOver = undefined
         this.#line.splice(this.#line.indexOf(go), 1)
         reject(error)
       }
@@ -87,6 +101,7 @@ export class Level {
 
   /** To be called when no other is open. */
   enter(name: string): Level {
+    this.#given = false
     this.#inner = new Level(name, this)
     return this.#inner
   }
@@ -103,6 +118,9 @@ export class Level {
 
   /** Gives the turn to the next, if no nested one is open: to be called also by who got it and could not use it. */
   pass(): void {
-    if (this.#inner === undefined) this.#line.shift()?.()
+    if (this.#inner !== undefined) return
+    const next = this.#line.shift()
+    this.#given = next !== undefined
+    next?.()
   }
 }

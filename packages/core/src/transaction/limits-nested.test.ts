@@ -62,6 +62,30 @@ describe('a nested transaction ended by its limits', () => {
     expectNothingHeld(setup)
   })
 
+  it('tells its body by the signal of its own context, and nobody else', async () => {
+    const setup = await retryingAndRested()
+    const told: unknown[] = []
+    const result = watch(
+      setup.pool.transaction(async (_, outer) => {
+        const limited = setup.pool.transaction(
+          (_, { signal, attempt }) =>
+            setup.pool.transaction((_, inner) => {
+              signal.addEventListener('abort', () => told.push([attempt, signal.reason, inner.signal.aborted]))
+              return new Promise(() => {})
+            }),
+          { timeoutMs: 100 },
+        )
+        const error = await limited.catch((error: unknown) => error)
+        expect(told).toEqual([[1, error, true]])
+        return outer.signal.aborted
+      }),
+    )
+    await turns()
+    await setup.clock.advance(100)
+    await untilRest(setup)
+    expect(result.value).toBe(false)
+  })
+
   it('stops its statement under way', async () => {
     const setup = await nestedEnded({ timeoutMs: 200 })
     expect(setup.nested.state).toBe('rejected')

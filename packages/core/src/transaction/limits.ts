@@ -49,9 +49,18 @@ export class Limits {
     return this.#over
   }
 
-  /** Fires when it is over; undefined if it never is. */
+  /** For who waits meanwhile: fires when it is over, for whatever reason; undefined if it never is. */
   get signal(): AbortSignal | undefined {
-    if (this.#deadline === undefined) return this.#signal
+    return this.#deadline === undefined ? this.#signal : this.ended
+  }
+
+  /** Whether it may ever be over. */
+  get bounded(): boolean {
+    return this.#deadline !== undefined || this.#signal !== undefined
+  }
+
+  /** Fires when it is over, with why. */
+  get ended(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController()
       if (this.#over !== undefined) this.#abort.abort(this.#over)

@@ -5,7 +5,7 @@ import type { Connection } from '../driver.js'
 import { NestedTransactionOpenError } from '../errors.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
-import type { Ambient } from '../scope.js'
+import type { Ambient, TransactionContext } from '../scope.js'
 import type { After } from './after.js'
 import { type FirstError, joinedFailed } from './first-error.js'
 import { Level } from './level.js'
@@ -17,6 +17,7 @@ import type { TransactionScope } from './transaction.js'
 export interface Trunk<C extends Connection> {
   readonly pool: Pool<C>
   readonly lease: Lease<C>
+  readonly context: TransactionContext
   readonly after: After
   readonly failed: FirstError
   /** Whether it has not ended. */
@@ -66,20 +67,24 @@ export class Nested<C extends Connection> {
       // Since it was entered, all of it may have come to an end.
       trunk.assertOpen()
       const { connection } = lease
-      await connection.savepoint(level.name)
-      let result: T
+      if (limits?.over !== undefined) throw limits.over
+      let set = false
       try {
-        const ambient = trunk.ambient(this.#scope(level), () => trunk.open && level === outer.inner)
-        result = await pool.scopes.run(lease, ambient, () => begun(() => body(ambient.scope)))
+        await within(limits, () => connection.savepoint(level.name))
+        set = true
+        const ambient = trunk.ambient(this.#scope(level), () => trunk.open && (level === outer.inner || level.undone))
+        const result = await pool.scopes.run(lease, ambient, () => begun(() => body(ambient.scope)))
         this.#assertSound(level)
+        await within(limits, () => connection.release(level.name))
+        return result
       } catch (error) {
+        // What its body has left running must not become a part of what goes on.
+        level.undone = true
         trunk.after.undoneIn(level)
-        await this.#undo(level, error, firstError)
+        // One whose SAVEPOINT was refused has nothing to undo; of one that was not waited for any longer nobody knows.
+        if (set || limits?.over !== undefined) await this.#undo(level, error, firstError)
         throw error
       }
-      trunk.assertOpen()
-      await connection.release(level.name)
-      return result
     } finally {
       level.end()
     }
@@ -88,7 +93,11 @@ export class Nested<C extends Connection> {
   /** Not async: one that need not wait is entered before anything else can be sent. */
   #enter(outer: Level, label: string | undefined, limits: Limits | undefined): Level | Promise<Level> {
     this.#trunk.assertOpen()
-    if (outer.inner !== undefined) return this.#enterInTurn(outer, label, limits)
+    return outer.taken ? this.#enterInTurn(outer, label, limits) : this.#enterNow(outer, label)
+  }
+
+  #enterNow(outer: Level, label: string | undefined): Level {
+    this.#trunk.assertOpen()
     outer.assertUsable()
     // Throws when it is gone.
     void this.#trunk.lease.connection
@@ -99,7 +108,7 @@ export class Nested<C extends Connection> {
     const { deadlines, resilience } = this.#trunk.pool
     await outer.turn(deadlines, resilience.pool.acquireTimeoutMs, limits)
     try {
-      return await this.#enter(outer, label, limits)
+      return this.#enterNow(outer, label)
     } catch (error) {
       outer.pass()
       throw error
@@ -139,13 +148,17 @@ export class Nested<C extends Connection> {
     const nested = this
     const trunk = this.#trunk
     const scope: TransactionScope<C> = {
+      context: trunk.context,
       session: trunk.lease.session,
       get connection() {
         trunk.assertOpen()
         level.assertUsable()
         return trunk.lease.connection
       },
-      noteError: (error) => trunk.failed.note(error),
+      // Of one that was undone nothing is left that could have failed.
+      noteError: (error) => {
+        if (level.live) trunk.failed.note(error)
+      },
       assertSound: () => {
         if (trunk.failed.value !== undefined) throw trunk.failed.aborted()
       },
@@ -159,4 +172,8 @@ export class Nested<C extends Connection> {
     this.#levels.set(scope, level)
     return scope
   }
+}
+
+function within<T>(limits: Limits | undefined, send: () => Promise<T>): Promise<T> {
+  return limits === undefined ? send() : limits.hold(send)
 }

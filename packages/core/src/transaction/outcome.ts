@@ -4,6 +4,7 @@
 import type { CommitOutcome, CommitTicket, Connection } from '../driver.js'
 import { ConnectionLostError, type MooringsError, PoolClosedError } from '../errors.js'
 import { publish } from '../events.js'
+import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
 
 /** Between two questions that could not be answered. */
@@ -43,18 +44,19 @@ async function ask<C extends Connection>(pool: Pool<C>, ticket: CommitTicket, un
     const leftMs = Math.ceil(until - deadlines.clock.now())
     if (leftMs <= 0) return { outcome: 'unknown', error: late() }
     try {
-      const outcome = await pool.lease(
-        ({ connection }) =>
-          deadlines.limit(leftMs, late, async (signal) => {
-            try {
-              return (await driver.outcomeOf?.(ticket, connection, signal)) ?? 'unknown'
-            } finally {
-              // A question that is still under way is nobody's.
-              if (signal.aborted) connection.destroy(late())
-            }
-          }),
-        // First: those who wait may wait for the locks of what is asked about.
-        { timeoutMs: leftMs, urgent: true },
+      const question = ({ connection }: Lease<C>) =>
+        deadlines.limit(leftMs, late, async (signal) => {
+          try {
+            return (await driver.outcomeOf?.(ticket, connection, signal)) ?? 'unknown'
+          } finally {
+            // A question that is still under way is nobody's.
+            if (signal.aborted) connection.destroy(late())
+          }
+        })
+      // First: those who wait may wait for the locks of what is asked about. And in a pool that is suspended, where the
+      // time of those who wait stands still, ours does not.
+      const outcome = await deadlines.limit(leftMs, late, (signal) =>
+        pool.lease(question, { signal, timeoutMs: leftMs, urgent: true }),
       )
       return { outcome, error: undefined }
     } catch (cause) {

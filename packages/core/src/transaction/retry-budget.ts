@@ -4,7 +4,7 @@
 const PARTS = 1_000
 
 /**
- * A bucket of tokens: each transaction begun puts in a part of one, up to a limit, and each retry after a failure of the
+ * A bucket of tokens: each transaction, or single statement, that is begun puts in a part of one, up to a limit, and each retry after a failure of the
  * infrastructure takes a whole one. While all is well it is full, and what fails now and then is retried. While everything
  * fails, retries add no more than that part to the load, instead of multiplying it by their number.
  *

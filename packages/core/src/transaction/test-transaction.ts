@@ -32,8 +32,9 @@ export class TestTransaction<C extends Connection = Connection> implements Sourc
     // It may be over before anybody waits for it.
     undone.catch(() => {})
     let ended: Promise<void> = Promise.resolve()
+    // Until the test has ended, also when its transaction is gone before: what is done then would stay.
+    let open = true
     const ambient = await new Promise<Ambient<TransactionScope<C>>>((begun, failed) => {
-      let open = true
       const body = (scope: TransactionScope<C>, context: Ambient<unknown>['context']): Promise<never> => {
         begun({ scope, context, joined: true, open: () => open, test: true })
         return undone
@@ -42,7 +43,6 @@ export class TestTransaction<C extends Connection = Connection> implements Sourc
       ended = pool.transaction(body, options).then(
         () => {},
         (error: unknown) => {
-          open = false
           if (!(error instanceof Undone)) failed(error)
         },
       )
@@ -51,13 +51,14 @@ export class TestTransaction<C extends Connection = Connection> implements Sourc
     return new TestTransaction(pool, ambient, async () => {
       undo()
       await ended
+      open = false
     })
   }
 
   get joinable(): Ambient<TransactionScope<C>> | undefined {
-    const { context, open } = this.#ambient
+    const { scope, open } = this.#ambient
     if (!open()) return undefined
-    return this.#pool.scopes.find((ambient) => ambient.context === context) ?? this.#ambient
+    return this.#pool.scopes.find((ambient) => ambient.scope.context === scope.context) ?? this.#ambient
   }
 
   tryAcquire(): undefined {}

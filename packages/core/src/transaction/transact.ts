@@ -117,11 +117,12 @@ export async function transact<C extends Connection, T>(
  */
 function within<C extends Connection, T>(
   pool: Pool<C>,
-  { scope, context, joined }: Required<Omit<Inside<C>, 'test'>>,
+  { scope, context: around, joined }: Required<Omit<Inside<C>, 'test'>>,
   body: ScopeBody<C, T>,
   limits: Limits,
 ): Promise<T> {
   let running = true
+  const context = limits.bounded ? limited(around, limits) : around
   const ambient = { scope, context, joined, open: () => running }
   return limits.hold(async () => {
     try {
@@ -130,6 +131,20 @@ function within<C extends Connection, T>(
       running = false
     }
   })
+}
+
+/** What its body is told, whose signal fires for its own limits as well. */
+function limited(around: TransactionContext, limits: Limits): TransactionContext {
+  let signal: AbortSignal | undefined
+  return {
+    attempt: around.attempt,
+    get signal() {
+      signal ??= AbortSignal.any([around.signal, limits.ended])
+      return signal
+    },
+    afterCommit: around.afterCommit,
+    afterRollback: around.afterRollback,
+  }
 }
 
 /** Without what the ORM has always taken for a nested one, and passed over. */

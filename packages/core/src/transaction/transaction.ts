@@ -19,7 +19,7 @@ import { FirstError, joinedFailed } from './first-error.js'
 import type { Limits } from './limits.js'
 import { Nested } from './nested.js'
 import { askOutcome } from './outcome.js'
-import { answered, left, stopStrays } from './roll-back.js'
+import { answered, attachRollbackError, left, stopStrays } from './roll-back.js'
 
 /**
  * - `open`: also while its BEGIN is still to be sent, with the first statement
@@ -41,6 +41,8 @@ export type TransactionState =
 
 /** A transaction as its body sees it; a nested one rejects every use once its savepoint has ended. */
 export interface TransactionScope<C extends Connection = Connection> {
+  /** Of the attempt that it is a part of: one and the same for everything in that. */
+  readonly context: TransactionContext
   /** The session on whose connection it is, if it is in one. */
   readonly session: Stretch | undefined
   /**
@@ -94,6 +96,8 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   #state: 'open' | 'committing' | 'committed' | 'rolling-back' | 'rolled-back' | 'unknown' = 'open'
   /** Its body has begun, and not settled. */
   #running = false
+  /** When it was rolled back, if it was. */
+  #undoneAt: number | undefined
   #abort: AbortController | undefined
   /** Why its context's signal has fired, if it has. */
   #over: { readonly reason: unknown } | undefined
@@ -121,6 +125,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
       {
         pool,
         lease,
+        context: this.context,
         after: this.#after,
         failed: this.#failed,
         get open() {
@@ -171,15 +176,24 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   /**
    * Runs the body in a call chain that is inside of it. It stays inside until it has settled, however early the
    * transaction ends: what it does then is refused, rather than done on a connection of its own, where it would stay.
+   * When the transaction was rolled back that goes for what the body has left running as well (the other branches of a
+   * Promise.all), for as long as a body is waited for.
    */
   async carry<T>(body: () => Promise<T> | T): Promise<T> {
     this.#running = true
     try {
-      const ambient = this.#ambient(this, () => this.#state === 'open' || this.#running)
+      const ambient = this.#ambient(this, () => this.#state === 'open' || this.#running || this.#refuses)
       return await this.#pool.scopes.run(this.#lease, ambient, () => begun(body))
     } finally {
       this.#running = false
     }
+  }
+
+  get #refuses(): boolean {
+    const { deadlines, resilience } = this.#pool
+    return (
+      this.#undoneAt !== undefined && deadlines.clock.now() < this.#undoneAt + resilience.transaction.settleTimeoutMs
+    )
   }
 
   noteError(error: unknown): void {
@@ -229,7 +243,8 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   async commit(): Promise<void> {
     const refused = this.#refusedCommit()
     if (refused !== undefined) {
-      await this.rollback()
+      const failure = await this.rollback()
+      if (failure !== undefined) attachRollbackError(refused, failure)
       throw refused
     }
     const { connection } = this
@@ -299,6 +314,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   async rollback(why: MooringsError = left()): Promise<MooringsError | undefined> {
     if (this.#state !== 'open') return undefined
     this.#state = 'rolling-back'
+    this.#undoneAt = this.#pool.deadlines.clock.now()
     const { transactions } = this.#pool
     let failure: MooringsError | undefined
     if (!this.#lease.lost && !this.#lease.released) {
