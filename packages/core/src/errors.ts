@@ -306,11 +306,14 @@ export class ReadOnlyEndpointError extends MooringsError {
 
 /** A statement was refused for a reason with no class of its own: syntax, privileges, a bad or undefined value. */
 export class StatementError extends MooringsError {
+  /** False when it surely was not sent: the state of the connection does not allow it. Undefined when the server refused it. */
+  readonly sent: false | undefined
   static {
     named(this, 'StatementError')
   }
-  constructor(message: string, options: MooringsErrorOptions = {}) {
+  constructor(message: string, { sent, ...options }: MooringsErrorOptions & { sent?: false | undefined } = {}) {
     super('statement', message, options)
+    this.sent = sent
   }
 }
 

@@ -53,7 +53,11 @@ export function problemsOf(error: z.ZodError, input: unknown, path: string, sche
       const names = namesAt(schema, issue.path)
       for (const key of issue.keys) add(unknownOption(where, key, valueAt(input, [...issue.path, key]), names))
     } else {
-      const secret = issue.path.some((key) => secretName.test(String(key)))
+      const { length } = issue.path
+      // And what an application sets on the server is its own business.
+      const secret = issue.path.some(
+        (key, at) => secretName.test(String(key)) || (key === 'settings' && at < length - 1),
+      )
       add({ path: where, given: describeGiven(valueAt(input, issue.path), secret), allowed: issue.message })
     }
   }

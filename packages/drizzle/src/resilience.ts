@@ -189,8 +189,8 @@ function rethrow(error: unknown): never {
   throw error.cause
 }
 
-function splitConfig(config: object = {}): { options: TransactionOptions; rest: object | undefined } {
-  const { snapshot, ...options }: TransactionOptions & { snapshot?: unknown } = config
+function splitConfig(config: object | null | undefined): { options: TransactionOptions; rest: object | undefined } {
+  const { snapshot, ...options }: TransactionOptions & { snapshot?: unknown } = config ?? {}
   // Not a mode of BEGIN: Drizzle sends it in a statement of its own.
   return { options, rest: snapshot === undefined ? undefined : { snapshot } }
 }

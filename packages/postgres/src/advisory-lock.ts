@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import {
+  CommitOutcomeUnknownError,
   ConnectionLostError,
   describeGiven,
   InvalidOptionsError,
@@ -122,6 +123,14 @@ async function take(pool: PostgresPool, source: Source<PostgresConnection>, lock
     )
     had = rows[0]?.had
   } catch (error) {
+    // With the connection the lock is gone, whatever became of COMMIT; and nothing was done yet.
+    if (error instanceof CommitOutcomeUnknownError) {
+      throw new ConnectionLostError(`The connection was lost before the advisory lock ${said} was had`, {
+        code: error.code,
+        cause: error,
+        retry: 'reconnect',
+      })
+    }
     if (!(error instanceof LockTimeoutError)) throw error
     const within = timeoutMs > 0 ? `within ${timeoutMs} ms` : 'in time'
     throw new LockTimeoutError(`The advisory lock ${said} was not had ${within}: somebody else holds it`, {

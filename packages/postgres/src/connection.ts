@@ -261,8 +261,7 @@ export class PostgresConnection implements Connection {
   async commit(): Promise<'committed' | 'rolled-back'> {
     if (this.#statements.forgetBegin()) return 'committed'
     const trace = this.#trace
-    if (trace?.owes === true && this.transactionStatus === 'open') await this.#look(trace)
-    trace?.close()
+    if (trace?.owes === true && this.activity === 'idle' && this.transactionStatus === 'open') await this.#look(trace)
     return (await this.#command('commit', { site: 'commit' })) === 'ROLLBACK' ? 'rolled-back' : 'committed'
   }
 

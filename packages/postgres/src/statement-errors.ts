@@ -23,7 +23,7 @@ export function ranOutside(cause: unknown): CommitOutcomeUnknownError {
 export function behindCursor(): MooringsError {
   return new StatementError(
     'A cursor on this connection waits for its reader: read it to its end first, or use another connection',
-    { code: 'CURSOR_OPEN' },
+    { code: 'CURSOR_OPEN', sent: false },
   )
 }
 

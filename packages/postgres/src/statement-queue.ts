@@ -16,7 +16,7 @@ import type { ArrayTypes } from './array-types.js'
 import type { AsideAnswer, Asides } from './aside.js'
 import type { Codec } from './codec.js'
 import { type Job, jobFor, keepParameters, type Lead, mapChunks, mapValue, type RunOptions } from './job.js'
-import { type LibraryOptions, type LibraryQuery, serverError } from './library.js'
+import { isResult, type LibraryOptions, type LibraryQuery, serverError } from './library.js'
 import type { LibrarySocket } from './library-socket.js'
 import { originOf } from './origins.js'
 import type { SessionMarks } from './session-state.js'
@@ -125,6 +125,8 @@ export class StatementQueue {
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
     this.#writesBefore = this.#parts.librarySocket.writes
+    // Not before: what was given to us ahead of COMMIT, and not waited for, may write as well.
+    if (job.options.site === 'commit') (job.lead?.trace ?? this.#trace)?.close()
     if (job.lead !== undefined) this.#sendLed(job, job.lead)
     else if (this.#trace !== undefined) this.#sendTraced(job, this.#trace)
     else this.#parts.send(query)
@@ -263,6 +265,7 @@ export class StatementQueue {
       return
     }
     job.settled = true
+    if (changedRows(value)) this.#trace?.changed()
     this.#unbegun(job, true)
     try {
       if (!job.told) mapValue(job, value, this.#parts.arrays)
@@ -460,6 +463,13 @@ export function textOf({ string }: LibraryQuery & { readonly string?: unknown })
 
 export function isStream(value: unknown): value is Duplex {
   return typeof value === 'object' && value !== null && 'once' in value && typeof value.once === 'function'
+}
+
+/** Of several statements in one text as well. */
+function changedRows(value: unknown): boolean {
+  if (!Array.isArray(value)) return false
+  if (!isResult(value)) return value.some((one) => isResult(one) && changedRows(one))
+  return (value.count ?? 0) > 0 && /^(?:INSERT|UPDATE|DELETE|MERGE|COPY)$/.test(value.command ?? '')
 }
 
 function isReadable(stream: Duplex): boolean {

@@ -5,6 +5,7 @@ import type { CommitTicket } from '@moorings/core'
 import type { AsideAnswer } from './aside.js'
 import { evidentlyReads } from './reads.js'
 import type { Incarnation, Server, ServerIdentity } from './server.js'
+import { bare } from './session-state.js'
 
 /** Names a transaction to its server. Of another driver's ticket nothing is known here. */
 export interface PostgresTicket extends CommitTicket, ServerIdentity, Incarnation {
@@ -19,6 +20,11 @@ const notifies = /notify/i
 const reaching = /notify|dblink|transaction/i
 /** It outlives its session, and crashes: whoever decides on it, it is not this COMMIT. */
 const leaves = /(^|;)\s*prepare\s+transaction\b/i
+/** BEGIN, COMMIT or ROLLBACK of somebody's own: what comes behind it may be another transaction than the one that was seen. */
+const mayStep = /\b(?:begin|start|commit|end|abort|rollback|chain)\b/i
+const steps =
+  /(?:^|;)\s*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b/i
+const dollarQuoted = /\$(\w*)\$[\s\S]*?\$\1\$/g
 /** While the data of a COPY is awaited nothing else may be sent. */
 const copies = /\bcopy\b/i
 
@@ -32,6 +38,8 @@ export class Trace {
   /** A look was decided on, and is not answered yet. */
   #looking = false
   #notifies = false
+  /** Rows were changed: if no id is found for that they are on another server, which commits them with this. */
+  #changed = false
   /** It cannot be said any more. */
   #unsure = false
   /** Whether its COMMIT was never sent. */
@@ -51,14 +59,12 @@ export class Trace {
   sent(text: string, free: boolean): string | undefined {
     if (!this.#open) return undefined
     if (leaves.test(text)) this.#unsure = true
+    if (mayStep.test(text) && steps.test(bare(text).replaceAll(dollarQuoted, ''))) this.#unsure = true
     if (this.#id !== undefined) return undefined
-    if (this.#readOnly) {
-      if (reaching.test(text)) this.#unsure = true
-      return undefined
-    }
+    if (this.#readOnly && reaching.test(text)) this.#unsure = true
     if (!evidentlyReads(text)) {
       this.#unseen = true
-      if (notifies.test(text)) this.#notifies = true
+      if (!this.#readOnly && notifies.test(text)) this.#notifies = true
     }
     if (!this.#unseen || !free || copies.test(text)) return undefined
     return this.look()
@@ -69,7 +75,7 @@ export class Trace {
     this.#looking = true
     const { words, timeline } = this.#server
     // A standby would refuse to assign one.
-    return this.#notifies && timeline !== undefined ? words.assignedId : words.id
+    return (this.#notifies || this.#changed) && timeline !== undefined ? words.assignedId : words.id
   }
 
   /** Whether a look is owed, and none under way. */
@@ -86,11 +92,18 @@ export class Trace {
     if (status === 'idle') this.left()
   }
 
+  /** A statement has changed rows. */
+  changed(): void {
+    if (!this.#open || this.#readOnly || this.#id !== undefined) return
+    this.#changed = true
+    this.#unseen = true
+  }
+
   saw(id: unknown): void {
     this.#looking = false
     if (typeof id === 'string' && /^\d+$/.test(id)) this.#id = id
     else if (this.#notifies) this.#unsure = true
-    this.#unseen = false
+    this.#unseen = this.#changed && this.#id === undefined
   }
 
   /** The look was not sent after all, or nobody knows what it saw. */

@@ -28,9 +28,13 @@ describe('beginText', () => {
     ).toBe(
       'begin; set transaction read write; set local statement_timeout = 5000; set local lock_timeout = 100; ' +
         'set local idle_in_transaction_session_timeout = 0; ' +
-        "select pg_catalog.set_config('app.tenant', '42', true), pg_catalog.set_config('app.name', 'o''neill', true), " +
-        "pg_catalog.set_config('app.path', E'c:\\\\', true), pg_catalog.set_config('app.on', 'true', true); " +
+        `set local "app"."tenant" = '42'; set local "app"."name" = 'o''neill'; ` +
+        String.raw`set local "app"."path" = E'c:\\'; set local "app"."on" = 'true'; ` +
         'set local role "ad""min"',
+    )
+    // A list of names: SET would take the whole for the name of one.
+    expect(beginText({ settings: { search_path: 'one, two' } })).toBe(
+      "begin; select pg_catalog.set_config('search_path', 'one, two', true)",
     )
     expect(beginText({ settings: {} })).toBe('begin')
   })

@@ -28,6 +28,9 @@ const limits = [
   ['idleTimeoutMs', 'idle_in_transaction_session_timeout'],
 ] as const
 
+/** Whose values are lists of names. */
+const lists = /^(search_path|temp_tablespaces|(session|local|shared)_preload_libraries|unix_socket_directories)$/i
+
 /** As the server counts milliseconds. */
 const MAX_MS = 2 ** 31 - 1
 /** A longer name is cut by the server, and may then be another one's. */
@@ -105,13 +108,16 @@ function assignmentsOf(settings: TransactionSettings['settings'], problems: Opti
     } else if (/^(role|session_authorization)$/i.test(name)) {
       problems.push({ path, given: 'this name', allowed: 'a setting that says not as whom to act: that is `role`' })
     } else if (isSetting(value)) {
-      calls.push(`pg_catalog.set_config(${literal(name)}, ${literal(String(value))}, true)`)
+      const text = literal(String(value))
+      // SET takes no snapshot: the statement behind it may be a LOCK, or choose the isolation. But of a list it makes one name.
+      if (lists.test(name)) calls.push(`select pg_catalog.set_config(${literal(name)}, ${text}, true)`)
+      else calls.push(`set local ${name.split('.').map(quoted).join('.')} = ${text}`)
     } else {
       const allowed = 'a string without zero byte, a finite number or a boolean'
       problems.push({ path, given: describeGiven(value, typeof value === 'string'), allowed })
     }
   }
-  return calls.length === 0 ? [] : [`select ${calls.join(', ')}`]
+  return calls
 }
 
 function isSetting(value: unknown): value is string | number | boolean {

@@ -8,6 +8,7 @@ import {
   ConnectionLostError,
   type MooringsError,
   NestedTransactionOpenError,
+  StatementError,
   TransactionEndedError,
 } from '../errors.js'
 import { publish } from '../events.js'
@@ -253,6 +254,12 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     try {
       outcome = await connection.commit()
     } catch (error) {
+      // Something in it still goes on that COMMIT cannot be sent behind: a cursor that waits for its reader.
+      if (error instanceof StatementError && error.sent === false) {
+        this.#state = 'open'
+        await this.rollback()
+        throw error
+      }
       // Answered: the server refused.
       if (connection.lost === undefined && connection.activity === 'idle') {
         const refused = this.driver.classify(error, 'commit')
@@ -287,7 +294,8 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     // What still works on it is to end, and nobody is to be lent it.
     if (lost === undefined) connection.destroy(gone)
     this.#lease.release()
-    const outcome = await askOutcome(this.#pool, this.#exactlyOnce ? ticket : undefined)
+    const unsent = error instanceof ConnectionLostError && error.sent === false
+    const outcome = unsent ? 'rolled-back' : await askOutcome(this.#pool, this.#exactlyOnce ? ticket : undefined)
     this.#state = outcome
     if (outcome === 'committed') return
     if (outcome === 'rolled-back') {
