@@ -7,7 +7,7 @@ import { setImmediate as immediate, setTimeout as pause } from 'node:timers/prom
 import { describe, expect, it } from '@jest/globals'
 import { afterCommit, currentTransaction, outsideTransaction } from '@moorings/core'
 import { atRest, named, openJoint, pairs, pidOf, type RootName, rootNames, seenBy, undone } from './joint.js'
-import { gate, useScene } from './scene.js'
+import { errorOf, gate, useScene } from './scene.js'
 
 const scene = useScene()
 
@@ -188,26 +188,51 @@ describe.each(rootNames)('T11: what withTransaction of %s does not reach', (name
     expect(await scene.marks()).toEqual(['after'])
   })
 
-  it('work that it has started, once it has ended: that runs on a connection of its own', async () => {
+  it('work that it has started, once it is committed: that runs on a connection of its own', async () => {
     const joint = openJoint(scene, 1)
     const { [name]: root } = joint.roots
     const ended = gate()
     let late: Promise<void> | undefined
+    await root.withTransaction(async (tx) => {
+      await tx.insert('committed')
+      late = ended.opened.then(async () => {
+        expect(currentTransaction()).toBeUndefined()
+        await undone((fail) =>
+          root.withTransaction(async (own) => {
+            await own.insert('undone, in one of its own')
+            fail()
+          }),
+        )
+        await root.insert('late')
+        await afterCommit(() => root.insert('late, after no commit'))
+      })
+    })
+    ended.open()
+    await late
+    expect(await scene.marks()).toEqual(['committed', 'late', 'late, after no commit'])
+    expect(joint.pool.stats()).toMatchObject({ leased: 0 })
+  })
+
+  it('work that it has started, once it was rolled back: that is refused, and stays undone with it', async () => {
+    const joint = openJoint(scene, 1)
+    const { [name]: root } = joint.roots
+    const ended = gate()
+    const refused: Promise<unknown>[] = []
     await undone((fail) =>
       root.withTransaction(async (tx) => {
         await tx.insert('undone')
-        late = ended.opened.then(async () => {
-          expect(currentTransaction()).toBeUndefined()
-          await root.insert('late')
-          await root.withTransaction((own) => own.insert('late, in one of its own'))
-          await afterCommit(() => root.insert('late, after no commit'))
-        })
+        const late = [
+          () => root.insert('late'),
+          () => root.withTransaction((own) => own.insert('late, in one of its own')),
+          () => afterCommit(() => root.insert('late, after no commit')),
+        ]
+        for (const work of late) refused.push(errorOf(ended.opened.then(work)))
         fail()
       }),
     )
     ended.open()
-    await late
-    expect(await scene.marks()).toEqual(['late', 'late, after no commit', 'late, in one of its own'])
+    for (const error of await Promise.all(refused)) expect(error).toMatchObject({ name: 'TransactionEndedError' })
+    expect(await scene.marks()).toEqual([])
     expect(joint.pool.stats()).toMatchObject({ leased: 0 })
   })
 
