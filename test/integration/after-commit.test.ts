@@ -304,7 +304,7 @@ describe("T9: in a transaction of Kysely's that is ended by hand", () => {
     await tx.commit().execute()
   })
 
-  it('inside withTransaction, savepoints ended by hand drop what was noted in them', async () => {
+  it('inside withTransaction, what is noted beside one belongs to that, whatever becomes of the one ended by hand', async () => {
     const { kysely, roots } = openJoint(scene, 1)
     const order: string[] = []
     await roots.kysely.withTransaction(async () => {
@@ -313,7 +313,7 @@ describe("T9: in a transaction of Kysely's that is ended by hand", () => {
       await afterCommit(() => order.push('noted while it was open'))
       await tx.rollback().execute()
     })
-    expect(order).toEqual([])
+    expect(order).toEqual(['noted while it was open'])
     expect(await scene.marks()).toEqual([])
   })
 })

@@ -50,8 +50,6 @@ export interface Job {
   interrupted: boolean
   /** A CancelRequest for it is on its way. */
   cancelling: boolean
-  /** Ends that: nobody waits for it any more. */
-  cancel: AbortController | undefined
   /** What the application's own code (a callback, a parser) threw: it comes out as it is. */
   thrown: { readonly error: unknown } | undefined
   /** A cursor's chunk that the application is still busy with. */
@@ -85,7 +83,6 @@ export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): 
     settled: false,
     interrupted: false,
     cancelling: false,
-    cancel: undefined,
     thrown: undefined,
     taken: undefined,
     suspended: false,

@@ -334,8 +334,6 @@ export class StatementQueue {
 
   #leave(job: Job): void {
     if (job.deadline !== undefined) this.#parts.deadlines.delete(job.deadline)
-    // Its connection is gone: what would have ended the request in time goes with the deadline.
-    job.cancel?.abort()
     if (job.aborted !== undefined) job.options.signal?.removeEventListener('abort', job.aborted)
     job.options.done?.()
   }
@@ -376,17 +374,14 @@ export class StatementQueue {
     if (job !== this.#current || !job.started) return
     job.interrupted = true
     const { deadlines, cancelTimeoutMs } = this.#parts
-    const abort = new AbortController()
     job.cancelling = true
-    job.cancel = abort
     const deadline = deadlines.add(cancelTimeoutMs, () => {
       this.#owner.destroy(new ConnectionLostError(`The server did not confirm a cancel within ${cancelTimeoutMs} ms`))
-      abort.abort()
     })
     if (job.deadline !== undefined) deadlines.delete(job.deadline)
     job.deadline = deadline
     const cancel = () =>
-      this.#owner.cancel(abort.signal).finally(() => {
+      this.#cancel().finally(() => {
         job.cancelling = false
         this.#finish(job)
       })
@@ -404,12 +399,16 @@ export class StatementQueue {
 
   /** The connection cannot be used any more, and the server is told to stop what it does for it. */
   #giveUp(reason: MooringsError): void {
-    const { deadlines, cancelTimeoutMs } = this.#parts
     this.#owner.destroy(reason)
+    void this.#cancel()
+  }
+
+  /** It may outlive the connection, for which the server is to hear of it; but not its limit, nor the pool. */
+  #cancel(): Promise<void> {
+    const { deadlines, cancelTimeoutMs } = this.#parts
     const abort = new AbortController()
-    // Awaited: when the pool closes, which knows nothing of it any more, it is over as well.
     const deadline = deadlines.awaited(cancelTimeoutMs, () => abort.abort())
-    this.#owner.cancel(abort.signal).finally(() => deadlines.delete(deadline))
+    return this.#owner.cancel(abort.signal).finally(() => deadlines.delete(deadline))
   }
 
   /** The server may have said that it is ready: to be called after each chunk the reader was given. */
