@@ -6,7 +6,7 @@ import fc from 'fast-check'
 /** What befalls one attempt at COMMIT, if it comes that far. `applied` and `dropped`: on the server, unanswered. */
 export type Fate = 'answered' | 'conflict' | 'applied' | 'dropped' | 'applied, unknown' | 'dropped, unknown'
 
-export const fates = ['answered', 'conflict', 'applied', 'dropped', 'applied, unknown', 'dropped, unknown'] as const
+const fates = ['answered', 'conflict', 'applied', 'dropped', 'applied, unknown', 'dropped, unknown'] as const
 
 export type Step =
   | { readonly does: 'write' }

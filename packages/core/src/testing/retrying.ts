@@ -11,7 +11,7 @@ import type { FakeConnection } from './fake-connection.js'
 import { counts, type Fixture, fixture } from './fixture.js'
 
 /** Pauses of 10, 20, 40 … ms, unless told otherwise. */
-export const plainPauses = { jitter: 'none', initialDelayMs: 10, maxDelayMs: 10_000, factor: 2 } as const
+const plainPauses = { jitter: 'none', initialDelayMs: 10, maxDelayMs: 10_000, factor: 2 } as const
 
 /** Nothing sets a timer but what a test is about. */
 const timeless = { idleTimeoutMs: 0, maxLifetimeMs: 0 } as const

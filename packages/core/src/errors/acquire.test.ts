@@ -9,7 +9,7 @@ import {
   type LeaseHolder,
   PoolSuspendedError,
   SelfDeadlockError,
-} from './errors.js'
+} from '../errors.js'
 
 const counts = { idle: 0, leased: 10, connecting: 1, waiting: 4, max: 10, overflow: 5 }
 const holders: readonly LeaseHolder[] = [

@@ -2,8 +2,8 @@
 
 import { inspect } from 'node:util'
 import { describe, expect, it, jest } from '@jest/globals'
-import { addCallerFrames } from './caller-frames.js'
-import * as errors from './errors.js'
+import { addCallerFrames } from '../caller-frames.js'
+import * as errors from '../errors.js'
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
@@ -23,7 +23,7 @@ import {
   StatementTimeoutError,
   TransactionError,
   UniqueViolationError,
-} from './errors.js'
+} from '../errors.js'
 
 type ErrorClass = abstract new (...args: never[]) => MooringsError
 
@@ -106,7 +106,7 @@ describe('two copies of the package', () => {
   async function anotherCopy(): Promise<typeof errors> {
     let copy: typeof errors | undefined
     await jest.isolateModulesAsync(async () => {
-      copy = await import('./errors.js')
+      copy = await import('../errors.js')
     })
     if (copy === undefined) throw new Error('the copy was not loaded')
     return copy
