@@ -103,8 +103,8 @@ describe.each(retried)('$name', (orm: Orm) => {
       expect(
         scene.proxy.statements.filter((sql) => /^select pg_catalog.pg_current_xact_id|pg_xact_status/.test(sql)),
       ).toEqual([])
-      // The black hole hides from the server that its client is gone.
-      await scene.killAll()
+      // The black hole hides from the server that its client is gone. One that has got COMMIT is left to carry it out.
+      if (applied !== 1) await scene.killAll()
       expect(await scene.marks()).toEqual(applied === 1 ? ['once'] : [])
       expect(db.pool.stats()).toMatchObject({ leased: 0, transactions: { unknown: 1 } })
     },
