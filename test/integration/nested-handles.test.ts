@@ -26,7 +26,8 @@ function begin<T>(joint: Joint, name: RootName, way: Way, outer: Handle, body: (
 }
 
 describe.each(rootNames)('%s', (name: RootName) => {
-  const byOuter = Object.entries(uses).filter(([use]) => name === 'kysely' || use === 'a statement')
+  // One that joins and fails takes what it has joined along.
+  const byOuter = Object.entries(uses).filter(([use]) => name === 'kysely' || use !== 'one that joins')
 
   describe.each(ways)('nested by the %s', (way: Way) => {
     it.each(byOuter)('T2: %s by the outer handle in the inner one', async (_, use) => {

@@ -19,9 +19,7 @@ const leakAfterMs = 150
 const one = { min: 0, max: 1, overflow: 0, leakAfterMs }
 
 function open(pool: ResilienceOptions['pool']): PostgresPool {
-  // Drizzle's transaction would be run again, and hold its next connection for as long.
-  const transaction = { retry: false } as const
-  return scene.closing(createPool(scene.url, { resilience: { pool: { ...one, ...pool }, transaction } }))
+  return scene.closing(createPool(scene.url, { resilience: { pool: { ...one, ...pool } } }))
 }
 
 /** Runs a statement on what is held. */

@@ -27,7 +27,7 @@ export class OneHandle {
   meant(own: Inside<PostgresConnection>): Inside<PostgresConnection> {
     const { scopes } = this.#pool
     const { current } = scopes
-    if (current?.context !== own.context || current.scope === own.scope) return own
+    if (current?.scope.context !== own.scope.context || current.scope === own.scope) return own
     const within = scopes.find(({ scope }) => scope === own.scope || this.#nested.has(scope))
     return within === undefined ? own : current
   }

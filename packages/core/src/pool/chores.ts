@@ -94,7 +94,10 @@ function reportLeaks<C extends Connection>(lending: Lending<C>, options: Options
     members.takeBack(
       entry,
       'reclaimed',
-      new ConnectionLostError(`The lease was held for longer than ${options.leakAfterMs} ms, and was taken back`),
+      // Whoever has held it for too long would do so again.
+      new ConnectionLostError(`The lease was held for longer than ${options.leakAfterMs} ms, and was taken back`, {
+        retry: 'never',
+      }),
     )
   }
   return next

@@ -59,6 +59,7 @@ export class Lease<C extends Connection = Connection> {
       throw new ConnectionLostError(`The connection is gone: ${lost.message}`, {
         code: lost.code,
         cause: lost.cause ?? lost,
+        retry: lost instanceof ConnectionLostError ? lost.retry : 'reconnect',
         sent: false,
       })
     }

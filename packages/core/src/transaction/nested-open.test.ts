@@ -3,10 +3,12 @@
 import { describe, expect, it } from '@jest/globals'
 import { NestedTransactionOpenError, StatementError } from '../errors.js'
 import { deadlock } from '../testing/failures.js'
+import type { FakeConnection } from '../testing/fake-connection.js'
 import { gate } from '../testing/gate.js'
 import { no } from '../testing/noting.js'
 import { expectNothingHeld, retrying, retryingAndRested, turns, untilRest } from '../testing/retrying.js'
 import { type Watched, watch } from '../testing/watch.js'
+import type { TransactionScope } from './transaction.js'
 
 describe('a nested transaction whose connection goes before its SAVEPOINT is sent', () => {
   it('is not in the way of anything: the whole is run again', async () => {
@@ -61,6 +63,52 @@ describe('one that is around a nested transaction', () => {
       ),
     )
     expect(driver.connection(1).sent).toContain('write')
+  })
+
+  it('is refused another nested one from within that, on every level, and at once: it would wait for itself', async () => {
+    const { pool, driver } = retrying()
+    await pool.transaction((tx) =>
+      tx.savepoint((outer) =>
+        outer.savepoint(async (inner) => {
+          for (const scope of [tx, outer]) {
+            await expect(scope.savepoint(() => {})).rejects.toBeInstanceOf(NestedTransactionOpenError)
+          }
+          await inner.savepoint(() => {})
+        }),
+      ),
+    )
+    expect(driver.connection(1).sent).toEqual([
+      ...['begin', 'savepoint s0', 'savepoint s1', 'savepoint s2'],
+      ...['release s2', 'release s1', 'release s0', 'commit'],
+    ])
+  })
+
+  it('takes one that is asked for beside it in turn, also from a call chain that is in neither', async () => {
+    const { pool, driver } = retrying()
+    const begun = gate()
+    const asked = gate()
+    let beside: Watched<unknown> = watch(Promise.resolve())
+    let scope: TransactionScope<FakeConnection> | undefined
+    const stranger = begun.opened.then(() => {
+      beside = watch(scope?.savepoint(() => {}) ?? Promise.reject(new Error('there is none')))
+      asked.open()
+    })
+    await pool.transaction(async (tx) => {
+      scope = tx
+      await tx.savepoint(async () => {
+        begun.open()
+        await asked.opened
+        await turns()
+        expect(beside.state).toBe('pending')
+      })
+      await stranger
+      while (beside.state === 'pending') await turns(1)
+    })
+    expect(beside.state).toBe('resolved')
+    expect(driver.connection(1).sent).toEqual([
+      ...['begin', 'savepoint s0', 'release s0'],
+      ...['savepoint s1', 'release s1', 'commit'],
+    ])
   })
 
   it('can be used again after it, whichever way that ended', async () => {

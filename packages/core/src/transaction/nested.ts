@@ -46,11 +46,15 @@ export class Nested<C extends Connection> {
 
   /** The one the current call chain is in; the innermost that is open, if it is in none. */
   get here(): Level {
-    const found = this.#trunk.pool.scopes.find(({ scope }) => this.#levels.has(scope))
-    let level = found && this.#levels.get(found.scope)
+    let level = this.#around
     if (level !== undefined) return level
     for (level = this.#outermost; level.inner !== undefined; ) level = level.inner
     return level
+  }
+
+  get #around(): Level | undefined {
+    const found = this.#trunk.pool.scopes.find(({ scope }) => this.#levels.has(scope))
+    return found && this.#levels.get(found.scope)
   }
 
   async run<T>(
@@ -93,7 +97,10 @@ export class Nested<C extends Connection> {
   /** Not async: one that need not wait is entered before anything else can be sent. */
   #enter(outer: Level, label: string | undefined, limits: Limits | undefined): Level | Promise<Level> {
     this.#trunk.assertOpen()
-    return outer.taken ? this.#enterInTurn(outer, label, limits) : this.#enterNow(outer, label)
+    const { inner } = outer
+    // From within the one that is open it would wait for what waits for it: it is refused at once.
+    const fromWithin = inner !== undefined && this.#around?.isIn(inner) === true
+    return outer.taken && !fromWithin ? this.#enterInTurn(outer, label, limits) : this.#enterNow(outer, label)
   }
 
   #enterNow(outer: Level, label: string | undefined): Level {
