@@ -8,6 +8,7 @@ import { withAdvisoryLock as kyselyLock, ResilientPostgresDialect, type SessionC
 import { createPool, type PostgresPool } from '@moorings/postgres'
 import { Kysely, sql } from 'kysely'
 import { killBackends } from '../support/admin.js'
+import { isCommit } from '../support/matchers.js'
 import { until } from '../support/until.js'
 import type { ResilienceOptions, Schema } from './orms.js'
 import { errorOf, gate, useScene, within } from './scene.js'
@@ -213,6 +214,39 @@ describe.each(orms)('%s', (_, on) => {
     expect(error).toBeInstanceOf(ConnectionLostError)
     expect(error).toMatchObject({ message: expect.stringContaining("'lost'"), retry: 'never', code: '57P01' })
     expect(await scene.marks()).toEqual([])
+  })
+
+  it('T14: whose answer is lost is not had, and with its connection nobody has it: that is a lost connection', async () => {
+    const db = open({ pool: { max: 1 } })
+    await db.query('select 1')
+    scene.proxy.cutWhen({ direction: 'to-client', when: 'before', how: 'reset', match: isCommit })
+    let ran = false
+    const error = await errorOf(
+      db.withLock('half had', () => {
+        ran = true
+      }),
+    )
+    expect(error).toBeInstanceOf(ConnectionLostError)
+    expect(error).toMatchObject({ retry: 'reconnect', message: expect.stringContaining("'half had'") })
+    expect(ran).toBe(false)
+    await until(async () => (await held()).length === 0, { what: 'the lock to be free' })
+    await db.withLock('half had', () => {}, { wait: false })
+  })
+
+  it('T14: one that a session has it may have again, as in the server: in it two hold the same one at once', async () => {
+    const db = open()
+    await db.withLock('around', async (inside) => {
+      const both = gate()
+      let holders = 0
+      const meet = async () => {
+        holders++
+        if (holders === 2) both.open()
+        await both.opened
+      }
+      await within(20_000, Promise.all([inside.withLock('again', meet), inside.withLock('again', meet)]))
+      expect(await held()).toHaveLength(1)
+    })
+    expect(await held()).toEqual([])
   })
 
   it('T14: it is not given back before a transaction commits: inside of one it is refused', async () => {

@@ -1,6 +1,7 @@
 // T5: what a transaction is begun with, through both ORMs: it holds in it, in every attempt, and is gone behind it on the
 // same connection; and what it limits is limited by the server.
 
+import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import {
   ConnectionLostError,
@@ -172,6 +173,26 @@ describe.each(retried)('$name', (orm: Orm) => {
     expect(ran).toBe(false)
     expect(scene.proxy.statements).toEqual([])
     expect(db.pool.stats()).toMatchObject({ leased: 0 })
+  })
+
+  it.each<[string, unknown]>([
+    ['a string with a zero byte', 'hunter2\0'],
+    ['a number', Number.NaN],
+    ['a bigint', 707n],
+    ['a symbol', Symbol('hunter2')],
+    ['a list', ['hunter2']],
+    ['an object', { hunter2: 'hunter2' }],
+    ['a function', () => 'hunter2'],
+  ])('T5: what is refused as the value of a setting (%s) is nowhere to be read in the error', async (_, value) => {
+    const db = scene.open(orm, single)
+    for (const settings of [{ 'app.a': value }, { work_mem: 'hunter2', 'app.a': value }, { role: 'hunter2' }]) {
+      const options: TransactionOptions = { settings: Object(settings) }
+      const error = await errorOf(db.withTransaction((tx) => tx.query('select 1'), options))
+      expect(error).toBeInstanceOf(InvalidOptionsError)
+      const { stack } = error instanceof Error ? error : {}
+      const told = [String(error), JSON.stringify(error), inspect(error, { depth: 9, showHidden: true }), stack]
+      for (const text of told) expect(text).not.toMatch(/hunter2|NaN|707/)
+    }
   })
 
   it('T5: statementTimeoutMs ends each of its statements that takes longer', async () => {
