@@ -5,7 +5,10 @@ import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { isMooringsError, StatementError, TransactionAbortedError } from '@moorings/core'
 import { drizzle } from '@moorings/drizzle/postgres-js'
+import { createPool } from '@moorings/postgres'
 import { TransactionRollbackError } from 'drizzle-orm'
+import { drizzle as stock } from 'drizzle-orm/postgres-js'
+import postgres from 'postgres'
 import { executes } from '../support/matchers.js'
 import { until } from '../support/until.js'
 import { backendOf, byFunction, type Db, nesting, type Orm, type Tx, transactional } from './orms.js'
@@ -202,6 +205,17 @@ it("T1: the body's error is the caller's also when ROLLBACK is never answered; t
   // The black hole hides from the servers that their clients are gone.
   await scene.killAll()
   for (const [i, db] of dbs.entries()) await healed(db, pids[i] ?? 0)
+})
+
+it.each([undefined, null])('T1: %s for its options is none to Drizzle, and to us', async (none) => {
+  const client = postgres(scene.url, { max: 1 })
+  scene.closing({ close: () => client.end({ timeout: 0 }) })
+  const pool = scene.closing(createPool(scene.url, { resilience: single }))
+  const ways = [
+    () => stock({ client }).transaction((tx) => tx.execute('select 7 as n'), none as never),
+    () => drizzle({ client: pool }).transaction((tx) => tx.execute('select 7 as n'), none as never),
+  ]
+  for (const way of ways) expect([...(await way())]).toEqual([{ n: 7 }])
 })
 
 it('T1: tx.rollback() of Drizzle throws its TransactionRollbackError, untouched', async () => {
