@@ -241,14 +241,23 @@ describe('rows on another server', () => {
       create foreign table far_marks (mark text) server far options (table_name 'marks')`)
   })
 
-  it.each(retried)('T7: are committed with the transaction, which is not run again: $name', async (orm) => {
+  const far = `insert into far_marks values ('once')`
+  it.each(
+    retried.flatMap((orm) => [
+      ['and something behind them', [far, 'select 1'], orm] as const,
+      ['and nothing behind them', [far], orm] as const,
+    ]),
+  )('T7: are committed with the transaction, which is not run again (%s, %#)', async (_, texts, orm) => {
     if (!there) {
       console.warn('SKIPPED: this server has no postgres_fdw; nothing is proven of rows on another server')
       return
     }
-    const { runs, seen } = await cutOnce(orm, answerLost, (tx) => tx.query(`insert into far_marks values ('once')`))
-    expect(seen).toEqual({ value: 'run 1' })
+    const { runs, seen } = await cutOnce(orm, answerLost, async (tx) => {
+      for (const text of texts) await tx.query(text)
+    })
     expect(runs).toBe(1)
     expect(await scene.admin.query('select mark from marks')).toEqual([{ mark: 'once' }])
+    // Where COMMIT is asked for before it is known that there is no id for them, nobody can tell.
+    if (texts.length > 1) expect(seen).toEqual({ value: 'run 1' })
   })
 })
