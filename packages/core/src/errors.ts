@@ -2,7 +2,13 @@
 // `code` is the SQLSTATE where the server gave one, and `cause` is the driver's own error. A file for each group.
 
 export * from './errors/acquire.js'
-export * from './errors/base.js'
+export {
+  type ErrorKind,
+  isMooringsError,
+  MooringsError,
+  type MooringsErrorOptions,
+  type RetryAdvice,
+} from './errors/base.js'
 export * from './errors/config.js'
 export * from './errors/connection.js'
 export * from './errors/constraint.js'
