@@ -3,6 +3,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { systemClock } from './clock.js'
 import { type Deadline, Deadlines } from './deadlines.js'
+import { PoolClosedError } from './errors.js'
 import { FakeClock } from './testing/fake-clock.js'
 import { seeded } from './testing/seeded.js'
 import { watch } from './testing/watch.js'
@@ -217,6 +218,23 @@ describe('the timer', () => {
     expect(clock.holding).toBe(0)
     await clock.advance(20)
     expect(passed).toEqual(['later'])
+  })
+})
+
+describe('a deadline that somebody waits for', () => {
+  it('passes also when all are forgotten, and is told why, once', async () => {
+    const { clock, deadlines } = setup()
+    const told: unknown[] = []
+    const why = new PoolClosedError()
+    deadlines.awaited(10, (cleared) => told.push(cleared))
+    deadlines.awaited(20, (cleared) => told.push(cleared))
+    deadlines.add(20, () => told.push('nobody waits for it'))
+    await clock.advance(10)
+    expect(told).toEqual([undefined])
+    deadlines.clear(why)
+    expect(told).toEqual([undefined, why])
+    await clock.advance(20)
+    expect(told).toHaveLength(2)
   })
 })
 

@@ -3,11 +3,13 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import type { Clock, Timer } from './clock.js'
+import type { MooringsError } from './errors.js'
 import { List, type Listed } from './list.js'
 
 export interface Deadline extends Listed<Deadline> {
   readonly at: number
-  readonly passed: () => void
+  /** @param cleared why all were forgotten, if it has not passed by itself */
+  readonly passed: (cleared?: MooringsError) => void
   /** Whether the process should stay alive for it. */
   readonly holds: boolean
   /** Whether somebody waits for it, who is not to wait for ever when all are forgotten. */
@@ -44,8 +46,8 @@ export class Deadlines {
     return this.#add({ at: now + delayMs, passed, holds, awaited: false, next: undefined, previous: undefined })
   }
 
-  /** As `add`, for what somebody waits for: `passed` is called by `clear`, too. */
-  awaited(delayMs: number, passed: () => void): Deadline {
+  /** As `add`, for what somebody waits for: `passed` is called by `clear`, too, and told why. */
+  awaited(delayMs: number, passed: (cleared?: MooringsError) => void): Deadline {
     const at = this.clock.now() + delayMs
     return this.#add({ at, passed, holds: true, awaited: true, next: undefined, previous: undefined })
   }
@@ -82,13 +84,17 @@ export class Deadlines {
     })
   }
 
-  /** Forgets all deadlines and leaves no timer behind. */
-  clear(): void {
+  /**
+   * Forgets all deadlines and leaves no timer behind.
+   *
+   * @param why for who waits for one
+   */
+  clear(why?: MooringsError): void {
     const awaited = [...this.#pending].filter((deadline) => deadline.awaited)
     this.#pending.clear()
     this.#holding = 0
     this.#disarm()
-    for (const { passed } of awaited) passed()
+    for (const { passed } of awaited) passed(why)
   }
 
   #arm(at: number): void {

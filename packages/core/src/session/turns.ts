@@ -58,7 +58,7 @@ export class Turns {
         },
       }
       const aborted = () => waiting.fail(new AcquireAbortedError(signal?.reason))
-      const deadline = this.#deadlines.awaited(limitMs, () => waiting.fail(busy(limitMs)))
+      const deadline = this.#deadlines.awaited(limitMs, (closed) => waiting.fail(closed ?? busy(limitMs)))
       signal?.addEventListener('abort', aborted, { once: true })
       this.#line.push(waiting)
     })

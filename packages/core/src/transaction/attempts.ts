@@ -153,7 +153,9 @@ function settled<C extends Connection, T>(
     lease.whenLost = (reason) => {
       lease.whenLost = undefined
       transaction.giveUp(reason)
-      patience = deadlines.awaited(settleTimeoutMs, () => fail(stillRunning(reason, settleTimeoutMs)))
+      patience = deadlines.awaited(settleTimeoutMs, (closed) =>
+        fail(stillRunning(reason, closed === undefined ? settleTimeoutMs : undefined)),
+      )
     }
     limits.whenOver = (error) => {
       transaction.giveUp(error)
@@ -194,9 +196,10 @@ function givingUp<C extends Connection>(lease: Lease<C>): (error: MooringsError)
   }
 }
 
-function stillRunning(reason: MooringsError, limitMs: number): ConnectionLostError {
-  return new ConnectionLostError(
-    `The connection was lost, and the body of its transaction went on for more than ${limitMs} ms: it is not run again`,
-    { code: reason.code, cause: reason, retry: 'never' },
-  )
+/** @param limitMs undefined when the pool was closed, and nobody waits any longer */
+function stillRunning(reason: MooringsError, limitMs: number | undefined): ConnectionLostError {
+  const on =
+    limitMs === undefined ? 'was still going on when the pool was closed' : `went on for more than ${limitMs} ms`
+  const message = `The connection was lost, and the body of its transaction ${on}: it is not run again`
+  return new ConnectionLostError(message, { code: reason.code, cause: reason, retry: 'never' })
 }

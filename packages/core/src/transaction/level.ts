@@ -83,11 +83,12 @@ export class Level {
         this.#line.splice(this.#line.indexOf(go), 1)
         reject(error)
       }
-      const deadline = deadlines.awaited(limitMs, () =>
+      const deadline = deadlines.awaited(limitMs, (closed) =>
         leave(
-          new NestedTransactionOpenError(
-            `Another nested transaction of the same one did not end within ${limitMs} ms: they run one after the other`,
-          ),
+          closed ??
+            new NestedTransactionOpenError(
+              `Another nested transaction of the same one did not end within ${limitMs} ms: they run one after the other`,
+            ),
         ),
       )
       this.#line.push(go)

@@ -73,6 +73,22 @@ describe('a transaction that has ended by itself', () => {
 })
 
 describe('a signal that fires', () => {
+  it('as the connection is handed over does not leave it waiting for a BEGIN that is not answered', async () => {
+    const setup = await retryingAndRested({ pool: { max: 1, overflow: 0 } })
+    const lease = await setup.pool.acquire()
+    const abort = new AbortController()
+    const script = new Script()
+    const result = watch(setup.pool.transaction(script.body, { signal: abort.signal }))
+    await turns()
+    setup.driver.connection(1).next('begin', 'held')
+    lease.release()
+    abort.abort()
+    await turns()
+    expect(result.error).toBeInstanceOf(TransactionCancelledError)
+    expect(script.runs).toEqual([])
+    expectNothingHeld(setup)
+  })
+
   it('right after the body ended either comes too late or undoes everything', async () => {
     for (let ticks = 0; ticks < 16; ticks++) {
       const setup = await retryingAndRested()
@@ -209,5 +225,37 @@ describe('a pool that is closed', () => {
       await setup.clock.advance(60_000)
       expect(result.state).toBe('rejected')
     }
+  })
+
+  it('tells those it ends that it was closed, rather than of limits that have not passed', async () => {
+    const setup = await retryingAndRested()
+    const { pool } = setup
+    const never = () => new Promise<never>(() => {})
+    let waiting = watch(Promise.resolve())
+    let busy = watch<unknown>(Promise.resolve())
+    const results = [
+      watch(
+        pool.transaction(() => {
+          watch(pool.transaction(never))
+          waiting = watch(pool.transaction(() => {}))
+          return never()
+        }),
+      ),
+      watch(
+        pool.session(async (session) => {
+          await session.acquire()
+          busy = watch(session.acquire())
+          await never()
+        }),
+      ),
+    ]
+    await turns()
+    watch(pool.close({ timeoutMs: 10 }))
+    await setup.clock.advance(10)
+    await turns()
+    for (const { error } of [waiting, busy]) expect(error).toMatchObject({ name: 'PoolClosedError' })
+    expect(results[0]?.error).toMatchObject({ name: 'ConnectionLostError', retry: 'never' })
+    expect(String(results[0]?.error)).toContain('when the pool was closed')
+    expectNothingHeld(setup)
   })
 })

@@ -90,7 +90,7 @@ export class Limits {
   async pause(delayMs: number): Promise<void> {
     if (this.#over !== undefined) return
     await new Promise<void>((resolve) => {
-      const deadline = this.#deadlines.awaited(delayMs, resolve)
+      const deadline = this.#deadlines.awaited(delayMs, () => resolve())
       this.whenOver = () => {
         this.#deadlines.delete(deadline)
         resolve()

@@ -65,6 +65,6 @@ async function ask<C extends Connection>(pool: Pool<C>, ticket: CommitTicket, un
       if (error instanceof PoolClosedError) return { outcome: 'unknown', error }
       if (until - deadlines.clock.now() <= PAUSE_MS) return { outcome: 'unknown', error }
     }
-    await new Promise<void>((resolve) => deadlines.awaited(PAUSE_MS, resolve))
+    await new Promise<void>((resolve) => deadlines.awaited(PAUSE_MS, () => resolve()))
   }
 }
