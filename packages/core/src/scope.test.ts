@@ -246,6 +246,28 @@ describe('a call chain that outlives its transaction', () => {
     await expect(again(50)).resolves.toBeUndefined()
     expect(looks).toBeLessThanOrEqual(2)
   })
+
+  it('and has started the next one before each of them ended does not either', async () => {
+    const scopes = new Scopes<number, Stretch>({})
+    let looks = 0
+    let seen = watch<unknown>(new Promise(() => {}))
+    const again = (left: number): Promise<void> => {
+      let open = true
+      const ambient = { scope: left, context: nothing, joined: true, open: () => ++looks > 0 && open }
+      return scopes.run(undefined, ambient, async () => {
+        // Meanwhile the one before has ended.
+        await Promise.resolve()
+        if (left > 0) void again(left - 1)
+        else seen = watch(settled().then(() => scopes.current))
+        open = false
+        if (left === 0) looks = 0
+      })
+    }
+    await again(200)
+    await turns(2)
+    expect(seen.value).toBeUndefined()
+    expect(looks).toBeLessThanOrEqual(4)
+  })
 })
 
 describe('two pools', () => {

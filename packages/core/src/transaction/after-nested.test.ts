@@ -127,4 +127,30 @@ describe('what is noted in a nested transaction', () => {
     await untilRest(setup)
     expect(told).toEqual(['own committed', 'outer rolled back'])
   })
+
+  it('of its own is done outside of the one around it, which could undo it', async () => {
+    const setup = await retryingAndRested()
+    const { pool, driver } = setup
+    let around: unknown = 'not done'
+    const result = watch(
+      pool.transaction(async () => {
+        await pool.transaction(
+          (_, own) =>
+            own.afterCommit(async () => {
+              around = pool.joinable
+              await pool.transaction(({ connection }) => connection.statement('audit'))
+            }),
+          { propagation: 'requiresNew' },
+        )
+        return no()
+      }),
+    )
+    await untilRest(setup)
+    expect(result.state).toBe('rejected')
+    expect(around).toBeUndefined()
+    expect(driver.connections.map(({ sent }) => sent)).toEqual([
+      ['begin', 'rollback'],
+      ['begin', 'commit', 'begin', 'audit', 'commit'],
+    ])
+  })
 })

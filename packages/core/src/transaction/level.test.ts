@@ -7,6 +7,7 @@ import { FakeClock } from '../testing/fake-clock.js'
 import { turns } from '../testing/retrying.js'
 import { watch } from '../testing/watch.js'
 import { Level } from './level.js'
+import { Limits } from './limits.js'
 
 describe('a level', () => {
   it('has no other open at first, can be used, and has a name', () => {
@@ -71,5 +72,40 @@ describe('a level', () => {
     await turns(1)
     expect(second.state).toBe('resolved')
     expect(clock.holding).toBe(0)
+  })
+
+  it('one whose own limits pass together with those of its turn takes nobody else out of the line', async () => {
+    const clock = new FakeClock()
+    const deadlines = new Deadlines(clock)
+    const outermost = new Level('', undefined)
+    const open = outermost.enter('s0')
+    const limits = new Limits(deadlines, { timeoutMs: 101, signal: undefined })
+    const hasty = watch(outermost.turn(deadlines, 100, limits))
+    const patient = watch(outermost.turn(deadlines, 1_000))
+    clock.stall(110)
+    await clock.advance(0)
+    expect(hasty.error).toBeInstanceOf(NestedTransactionOpenError)
+    open.end()
+    await turns(1)
+    expect(patient.state).toBe('resolved')
+  })
+
+  it('whose turn was given to one that has not entered yet is not open to those who ask meanwhile', () => {
+    const deadlines = new Deadlines(new FakeClock())
+    const outermost = new Level('', undefined)
+    expect(outermost.taken).toBe(false)
+    const open = outermost.enter('s0')
+    expect(outermost.taken).toBe(true)
+    void outermost.turn(deadlines, 1_000)
+    open.end()
+    expect(outermost.taken).toBe(true)
+    outermost.enter('s1').end()
+    expect(outermost.taken).toBe(false)
+    outermost.enter('s2')
+    void outermost.turn(deadlines, 1_000)
+    outermost.inner?.end()
+    // It could not use it.
+    outermost.pass()
+    expect(outermost.taken).toBe(false)
   })
 })

@@ -193,6 +193,26 @@ describe('a nested transaction ended by its limits', () => {
     expect(result.state).toBe('resolved')
     expect(state).toBe('rejected')
   })
+
+  it('by a signal that has fired before it was asked for does not wait for the end of another one', async () => {
+    const setup = await retryingAndRested()
+    const first = gate()
+    let second: Watched<unknown> = watch(Promise.resolve())
+    const result = watch(
+      setup.pool.transaction(async () => {
+        const nested = setup.pool.transaction(() => first.opened)
+        second = watch(setup.pool.transaction(() => {}, { signal: AbortSignal.abort() }))
+        await nested
+        return 'done'
+      }),
+    )
+    await turns()
+    expect(second.error).toMatchObject({ name: 'TransactionCancelledError' })
+    first.open()
+    await untilRest(setup)
+    expect(result.value).toBe('done')
+    expect(setup.driver.connection(1).sent).toEqual(['begin', 'savepoint s0', 'release s0', 'commit'])
+  })
 })
 
 describe('a nested transaction that holds another one when its limits end it', () => {

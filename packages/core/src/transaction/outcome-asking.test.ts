@@ -69,6 +69,20 @@ describe('a question that cannot be answered', () => {
     expectNothingHeld(setup)
   })
 
+  it('ends after outcomeTimeoutMs also in a pool that is suspended, where the time of those who wait stands still', async () => {
+    const setup = await committing(ticket, { transaction: { outcomeTimeoutMs: 3_000 } })
+    setup.pool.suspend()
+    setup.driver.connection(1).lose(lostConnection())
+    await setup.clock.advance(2_999)
+    expect(setup.result.state).toBe('pending')
+    await setup.clock.advance(1)
+    await turns()
+    expect(setup.result.error).toBeInstanceOf(CommitOutcomeUnknownError)
+    setup.pool.resume()
+    await turns()
+    expectNothingHeld(setup)
+  })
+
   it('waits for a connection as others do, and goes on when there is one', async () => {
     const setup = await committing()
     setup.driver.outcomes.push('committed')

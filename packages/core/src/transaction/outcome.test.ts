@@ -90,6 +90,21 @@ describe('a COMMIT whose answer is lost', () => {
 })
 
 describe('it is not looked up', () => {
+  it('when it had not even been sent: it is run again, also where an unanswered one would not be looked up', async () => {
+    for (const options of [{}, { exactlyOnce: false }]) {
+      const setup = await committing(ticket, {}, options)
+      setup.driver.connection(1).lose(new ConnectionLostError('gone before it was sent', { sent: false }))
+      await untilRest(setup)
+      expect(setup.result.value).toBe(2)
+      expect(setup.driver.asked).toEqual([])
+      expect(setup.pool.stats().transactions).toMatchObject({
+        ...{ committed: 1, rolledBack: 1, unknown: 0 },
+        resolved: { committed: 0, rolledBack: 0, unknown: 0 },
+      })
+      expectNothingHeld(setup)
+    }
+  })
+
   it.each<[string, CommitTicket | undefined, RetryingParts, TransactionOptions]>([
     ['without a ticket', undefined, {}, {}],
     ['when the transaction does not want that', ticket, {}, { exactlyOnce: false }],

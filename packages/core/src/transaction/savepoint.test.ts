@@ -158,6 +158,23 @@ describe('a nested transaction', () => {
     expect(connection.sent.slice(-2)).toEqual(['go on', 'commit'])
   })
 
+  it('that was undone does not fail the transaction by what is told to have failed in it afterwards', async () => {
+    const { pool, connection } = await rested()
+    const result = await pool.transaction(async (tx) => {
+      let note: typeof tx.noteError | undefined
+      const undone = tx.savepoint(({ noteError }) => {
+        note = noteError
+        throw new Error('out of stock')
+      })
+      await undone.catch(() => {})
+      note?.(new StatementError('left running'))
+      tx.assertSound()
+      return 'done'
+    })
+    expect(result).toBe('done')
+    expect(connection.sent.at(-1)).toBe('commit')
+  })
+
   it('whose SAVEPOINT is refused never runs its body', async () => {
     const { pool, connection } = await rested()
     connection.next('savepoint', new StatementError('too many'))

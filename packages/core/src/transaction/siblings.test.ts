@@ -55,6 +55,30 @@ describe('nested transactions beside each other', () => {
     ])
   })
 
+  it('run first come, first served, also where one is asked for in the moment in which another one ends', async () => {
+    const { pool } = retrying()
+    const began: (string | number)[] = []
+    const nested = (name: string | number) =>
+      pool.transaction(() => {
+        began.push(name)
+      })
+    const result = watch(
+      pool.transaction(async () => {
+        const first = nested('first')
+        const asked = [first, nested('second'), nested('third'), first.then(() => nested('at its end'))]
+        for (let tick = 0; tick < 25; tick++) {
+          await undefined
+          asked.push(nested(tick))
+        }
+        await Promise.all(asked)
+      }),
+    )
+    await turns(60)
+    expect(result.state).toBe('resolved')
+    expect(began.slice(0, 3)).toEqual(['first', 'second', 'third'])
+    expect(began.filter((name) => typeof name === 'number')).toEqual(Array.from({ length: 25 }, (_, tick) => tick))
+  })
+
   it('are undone one by one', async () => {
     const { pool, driver } = retrying()
     const nested = ['kept', 'undone', 'kept too'].map((text) => async (scope: Scope) => {

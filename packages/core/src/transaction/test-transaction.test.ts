@@ -14,6 +14,13 @@ function begin(pool: FakePool): Promise<TestTransaction<FakeConnection>> {
   return TestTransaction.begin(pool, placeHere())
 }
 
+function caught(work: () => Promise<unknown>): Promise<unknown> {
+  return work().then(
+    () => 'done',
+    (error: unknown) => error,
+  )
+}
+
 describe('a test’s transaction', () => {
   it('is begun at once, is joined in its call chain, and is rolled back once', async () => {
     const { pool, connection } = await rested()
@@ -86,5 +93,30 @@ describe('a test’s transaction', () => {
     await settled()
     expect(ended.state).toBe('resolved')
     expect(test.joinable).toBeUndefined()
+  })
+
+  it('whose connection is lost keeps the application from doing anything by itself, until the test has ended', async () => {
+    const { pool, driver, connection, clock } = await rested()
+    const test = await begin(pool)
+    connection.lose()
+    await settled()
+    const attempted = async () => {
+      const told: unknown[] = [await caught(async () => pool.joinable?.scope.connection.statement('query'))]
+      for (const propagation of ['nested', 'required', 'requiresNew'] as const) {
+        told.push(
+          await caught(() => pool.transaction(({ connection }) => connection.statement('write'), { propagation })),
+        )
+      }
+      return told
+    }
+    for (const error of await attempted()) expect(error).toMatchObject({ name: 'ConnectionLostError' })
+    await clock.advance(60_000)
+    await settled()
+    for (const error of await attempted()) expect(error).toBeInstanceOf(TransactionEndedError)
+    expect(driver.connections.flatMap(({ sent }) => sent)).toEqual(['begin'])
+    await test.rollback()
+    expect(pool.joinable).toBeUndefined()
+    await pool.transaction(({ connection }) => connection.statement('after'))
+    expect(driver.connection(2).sent).toEqual(['begin', 'after', 'commit'])
   })
 })

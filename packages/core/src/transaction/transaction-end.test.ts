@@ -52,6 +52,22 @@ describe('when ROLLBACK fails too', () => {
     },
   )
 
+  it('of a COMMIT that we refused, the failure is attached to why we did', async () => {
+    const { pool, connection } = await rested()
+    const rollbackError = new StatementError('no such luck')
+    connection.next('rollback', rollbackError)
+    const failed = watch(
+      pool.transaction(async () => {
+        const joined = pool.transaction(() => Promise.reject(new Error('out of stock')), { propagation: 'required' })
+        await joined.catch(() => {})
+      }),
+    )
+    await settled()
+    expect(failed.error).toBeInstanceOf(TransactionAbortedError)
+    expect(failed.error).toMatchObject({ cause: { message: 'out of stock' }, rollbackError })
+    expect(connection.ended).toBe('destroyed')
+  })
+
   it('the connection is gone at once, not only with the lease', async () => {
     for (const answer of ['held', new StatementError('no such luck')] as const) {
       const { pool, connection, clock } = await rested()
@@ -162,6 +178,20 @@ describe('COMMIT', () => {
     expect(kept?.state).toBe('rolled-back')
     expect(counts(pool)).toEqual({ ...empty, idle: 1 })
     expect(connection.sent).toEqual(['begin', 'commit'])
+  })
+
+  it('that could not be sent, as a cursor is open, is undone by ROLLBACK, and the caller gets why', async () => {
+    const { pool, connection } = await rested()
+    const unsent = new StatementError('a cursor is open', { sent: false })
+    connection.next('commit', unsent)
+    let told = 0
+    const failed = watch(pool.transaction((_, { afterRollback }) => afterRollback(() => told++)))
+    await settled()
+    expect(failed.error).toBe(unsent)
+    expect(connection.sent).toEqual(['begin', 'commit', 'rollback'])
+    expect(told).toBe(1)
+    expect(pool.stats().transactions).toMatchObject({ committed: 0, rolledBack: 1, unknown: 0 })
+    expect(counts(pool)).toEqual({ ...empty, idle: 1 })
   })
 
   it('whose answer is lost with the connection may have been applied, and says so', async () => {
