@@ -1,5 +1,6 @@
 // A row was refused by a constraint of the database.
 
+import type { ConstraintFacts, TableSite } from '../constraints/facts.js'
 import { MooringsError, type MooringsErrorOptions, named } from './base.js'
 
 /** Where a constraint was violated, in the database's own names. */
@@ -8,15 +9,24 @@ export interface ConstraintSite {
   schema?: string | undefined
   table?: string | undefined
   columns?: readonly string[] | undefined
+  /** The domain whose check it is, where no table is to blame. */
+  domain?: string | undefined
 }
 
 /** A row broke a constraint. The subclasses say which kind. */
 export class ConstraintViolationError extends MooringsError {
   readonly constraint: string | undefined
   readonly schema: string | undefined
+  /** As the server tells it: of a partitioned table the partition. See {@link partitionOf}. */
   readonly table: string | undefined
   /** Column names where they are known for certain; undefined where they are not. */
   readonly columns: readonly string[] | undefined
+  /** What the application calls these columns: the property keys of an ORM's table. Undefined where none is known. */
+  readonly keys: readonly string[] | undefined
+  /** The table and the constraint that an application knows, where a partition's was violated. */
+  readonly partitionOf: TableSite | undefined
+  /** The domain whose check it is, where no table is to blame. */
+  readonly domain: string | undefined
   static {
     named(this, 'ConstraintViolationError')
   }
@@ -26,6 +36,9 @@ export class ConstraintViolationError extends MooringsError {
     this.schema = site.schema
     this.table = site.table
     this.columns = site.columns
+    this.keys = undefined
+    this.partitionOf = undefined
+    this.domain = site.domain
   }
 }
 
@@ -38,8 +51,24 @@ export class UniqueViolationError extends ConstraintViolationError {
 
 /** 23503, and 23001 (PostgreSQL 18's code for ON DELETE RESTRICT). */
 export class ForeignKeyViolationError extends ConstraintViolationError {
+  /**
+   * - `missing-parent`: what the row refers to is not there
+   * - `still-referenced`: others still refer to the row that was to be deleted or changed
+   */
+  readonly direction: 'missing-parent' | 'still-referenced' | undefined
+  /** What the foreign key leads to, where that is known. */
+  readonly references: TableSite | undefined
   static {
     named(this, 'ForeignKeyViolationError')
+  }
+  constructor(
+    message: string,
+    { direction, ...site }: ConstraintSite & { direction?: 'missing-parent' | 'still-referenced' | undefined },
+    options: MooringsErrorOptions = {},
+  ) {
+    super(message, site, options)
+    this.direction = direction
+    this.references = undefined
   }
 }
 
@@ -61,5 +90,20 @@ export class CheckViolationError extends ConstraintViolationError {
 export class ExclusionViolationError extends ConstraintViolationError {
   static {
     named(this, 'ExclusionViolationError')
+  }
+}
+
+/** Adds what is known of the constraint. To be called before anybody has seen the error. */
+export function complete(error: ConstraintViolationError, facts: ConstraintFacts): void {
+  const known = {
+    schema: error.schema ?? facts.schema,
+    table: error.table ?? facts.table,
+    columns: error.columns ?? facts.columns,
+    keys: error.keys ?? facts.keys,
+    partitionOf: error.partitionOf ?? facts.partitionOf,
+  }
+  Object.assign(error, known)
+  if (error instanceof ForeignKeyViolationError) {
+    Object.assign(error, { references: error.references ?? facts.references })
   }
 }

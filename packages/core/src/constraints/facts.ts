@@ -1,0 +1,25 @@
+// What is known of a constraint beside the little that the server tells when it is violated.
+
+/** In the database's own words, as far as they are known. */
+export interface ConstraintFacts {
+  readonly kind: 'unique' | 'primary-key' | 'foreign-key' | 'not-null' | 'check' | 'exclusion'
+  readonly schema?: string | undefined
+  readonly table?: string | undefined
+  readonly name: string
+  /** Of the table, in the constraint's order; without those that are only part of an expression. */
+  readonly columns: readonly string[]
+  /** What the application calls them, in the same order: property keys of an ORM's table. */
+  readonly keys?: readonly string[] | undefined
+  /** What a foreign key leads to. */
+  readonly references?: TableSite | undefined
+  /** The constraint that this is a partition's part of, on the table that an application knows. */
+  readonly partitionOf?: TableSite | undefined
+}
+
+export interface TableSite {
+  readonly schema?: string | undefined
+  readonly table: string
+  readonly columns?: readonly string[] | undefined
+  /** Of the constraint there. */
+  readonly name?: string | undefined
+}
