@@ -1,6 +1,6 @@
 // A row was refused by a constraint of the database.
 
-import type { ConstraintFacts, TableSite } from '../constraints/facts.js'
+import type { TableSite } from '../constraints/facts.js'
 import { MooringsError, type MooringsErrorOptions, named } from './base.js'
 
 /** Where a constraint was violated, in the database's own names. */
@@ -90,20 +90,5 @@ export class CheckViolationError extends ConstraintViolationError {
 export class ExclusionViolationError extends ConstraintViolationError {
   static {
     named(this, 'ExclusionViolationError')
-  }
-}
-
-/** Adds what is known of the constraint. To be called before anybody has seen the error. */
-export function complete(error: ConstraintViolationError, facts: ConstraintFacts): void {
-  const known = {
-    schema: error.schema ?? facts.schema,
-    table: error.table ?? facts.table,
-    columns: error.columns ?? facts.columns,
-    keys: error.keys ?? facts.keys,
-    partitionOf: error.partitionOf ?? facts.partitionOf,
-  }
-  Object.assign(error, known)
-  if (error instanceof ForeignKeyViolationError) {
-    Object.assign(error, { references: error.references ?? facts.references })
   }
 }
