@@ -1,6 +1,13 @@
 export { type Backoff, backoffDelay, connectBackoff } from './backoff.js'
 export { addCallerFrames } from './caller-frames.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
+export type {
+  ConstraintWords,
+  ErrorOptions,
+  ResolvedErrorOptions,
+  ViolationKind,
+} from './constraints/errors-options.js'
+export type { ConstraintFacts, TableSite } from './constraints/facts.js'
 export { type Deadline, Deadlines } from './deadlines.js'
 export type {
   CommitOutcome,

@@ -47,6 +47,14 @@ const defaults = {
     rootUse: 'warn',
   },
   session: { maxDurationMs: 1_800_000, idleTimeoutMs: 60_000, warnAfterMs: 30_000 },
+  errors: {
+    constraints: new Map(),
+    messages: {},
+    columns: new Map(),
+    lookupTimeoutMs: 1_000,
+    exposeValues: false,
+    style: 'direct',
+  },
   health: { everyMs: 30_000, timeoutMs: 5_000 },
   hooks: { timeoutMs: 5_000 },
   logger: undefined,
@@ -142,7 +150,7 @@ describe('resolveResilience', () => {
       'resilience.logger': ['a function', expect.stringContaining('debug, info, warn and error')],
       'resilience.breaker': [
         'an object',
-        'nothing by this name; known are pool, statement, transaction, session, health, hooks, logger',
+        'nothing by this name; known are pool, statement, transaction, session, errors, health, hooks, logger',
       ],
     })
     expect(problems).toHaveLength(15)

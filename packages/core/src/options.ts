@@ -2,6 +2,12 @@
 // reported all at once; an option that would do nothing is not accepted.
 
 import { z } from 'zod'
+import {
+  completeErrorOptions,
+  type ErrorOptions,
+  errorOptions,
+  type ResolvedErrorOptions,
+} from './constraints/errors-options.js'
 import { InvalidOptionsError } from './errors.js'
 import { type HookOptions, hookOptions } from './hooks.js'
 import { type Logger, loggerOption } from './logger.js'
@@ -188,6 +194,7 @@ export interface ResilienceOptions {
   statement?: StatementOptions | undefined
   transaction?: TransactionDefaults | undefined
   session?: SessionDefaults | undefined
+  errors?: ErrorOptions | undefined
   health?: HealthOptions | undefined
   hooks?: HookOptions | undefined
   /** Where the pool's events are logged, as structured lines: pino, or anything of its shape. Default: nowhere. */
@@ -205,6 +212,7 @@ export interface Resilience {
   readonly statement: Resolved<StatementOptions>
   readonly transaction: ResolvedTransactionDefaults
   readonly session: ResolvedSessionDefaults
+  readonly errors: ResolvedErrorOptions
   readonly health: Resolved<HealthOptions>
   readonly hooks: HookOptions & { readonly timeoutMs: number }
   readonly logger: Logger | undefined
@@ -274,6 +282,7 @@ const resilience = strictOptions({
   statement: statement.prefault({}),
   transaction: transactionDefaults.prefault({}),
   session: sessionDefaults.prefault({}),
+  errors: errorOptions.prefault({}),
   health: health.prefault({}),
   hooks: hookOptions.prefault({}),
   logger: loggerOption,
@@ -283,7 +292,7 @@ const resilience = strictOptions({
 export function checkResilience(input: unknown, path = 'resilience'): Checked<Resilience> {
   const checked = checkBy(resilience.prefault({}), input, path)
   if (!checked.ok) return checked
-  const { pool, statement, transaction, session, health, hooks, logger } = checked.value
+  const { pool, statement, transaction, session, errors, health, hooks, logger } = checked.value
   const min = pool.min ?? Math.min(defaultMin, pool.max)
   const { scaling, onConnect } = pool
   return {
@@ -293,6 +302,7 @@ export function checkResilience(input: unknown, path = 'resilience'): Checked<Re
       statement: Object.freeze(statement),
       transaction: completeTransactionDefaults(transaction),
       session: Object.freeze(session),
+      errors: completeErrorOptions(errors),
       health: Object.freeze(health),
       hooks: Object.freeze(hooks),
       logger,

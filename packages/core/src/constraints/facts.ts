@@ -14,6 +14,8 @@ export interface ConstraintFacts {
   readonly references?: TableSite | undefined
   /** The constraint that this is a partition's part of, on the table that an application knows. */
   readonly partitionOf?: TableSite | undefined
+  /** Whose check it is, if it is no table's. */
+  readonly domain?: string | undefined
 }
 
 export interface TableSite {

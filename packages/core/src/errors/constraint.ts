@@ -27,6 +27,17 @@ export class ConstraintViolationError extends MooringsError {
   readonly partitionOf: TableSite | undefined
   /** The domain whose check it is, where no table is to blame. */
   readonly domain: string | undefined
+  /** What the application says of this constraint to its users: `resilience.errors.constraints` and `messages`. */
+  readonly userMessage: string | undefined
+  /** The form's field that is to blame, as the application says. */
+  readonly path: readonly (string | number)[] | undefined
+  /** The application's own code for it. */
+  readonly userCode: string | undefined
+  /**
+   * What violated it, by column and as text. Only with `resilience.errors.exposeValues`, and where the server tells it in
+   * English; not enumerable.
+   */
+  declare readonly values: Readonly<Record<string, string>> | undefined
   static {
     named(this, 'ConstraintViolationError')
   }
@@ -39,6 +50,9 @@ export class ConstraintViolationError extends MooringsError {
     this.keys = undefined
     this.partitionOf = undefined
     this.domain = site.domain
+    this.userMessage = undefined
+    this.path = undefined
+    this.userCode = undefined
   }
 }
 

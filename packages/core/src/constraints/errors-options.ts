@@ -1,0 +1,140 @@
+// `resilience.errors`: what an application says of its constraints, and how far their violations are looked into.
+
+import { z } from 'zod'
+import { strictOptions } from '../option-problems.js'
+import { flag, milliseconds, word } from '../option-schemas.js'
+
+/** What users of the application are told of one constraint. */
+export interface ConstraintWords {
+  /** In their words: the error's `userMessage`. */
+  message?: string | undefined
+  /** Of the form's field that is to blame: the error's `path`. `'email'`, or `['address', 'zip']` for one inside another. */
+  path?: string | readonly (string | number)[] | undefined
+  /** The application's own code for it: the error's `userCode`. */
+  code?: string | undefined
+}
+
+/** Kinds of constraint that can be violated. A primary key is violated as `unique`. */
+export type ViolationKind = 'unique' | 'foreign-key' | 'not-null' | 'check' | 'exclusion'
+
+/** What is said about errors, and how they are said. */
+export interface ErrorOptions {
+  /**
+   * What users are told when a constraint is violated: by its name, or by `'table.name'` where several tables have one of
+   * that name, which goes before. One that says NOT NULL has no name there: `'table.column'`. A partition's may be given by
+   * the name on the partitioned table.
+   *
+   * @example
+   * constraints: { users_email_key: { message: 'This address is taken', path: 'email', code: 'EMAIL_TAKEN' } }
+   */
+  constraints?: Readonly<Record<string, ConstraintWords>> | undefined
+  /** What they are told of all the others of a kind. Default: nothing. */
+  messages?: Readonly<Partial<Record<ViolationKind, string | undefined>>> | undefined
+  /**
+   * The columns of constraints, by name or `'table.name'`, for what no ORM's schema tells. What is given here is not
+   * looked up.
+   */
+  columns?: Readonly<Record<string, readonly string[]>> | undefined
+  /**
+   * How long whoever violated a constraint that neither a schema nor `columns` tells of waits while it is looked up in the
+   * server's catalogue, in milliseconds. That is done once for each constraint, on another connection of the pool. Default
+   * 1 000; 0 never looks anything up.
+   */
+  lookupTimeoutMs?: number | undefined
+  /**
+   * Whether the error of a violated constraint has the values that violated it, as far as the server tells them in English:
+   * `error.values`, not enumerable, so that no log shows them unless it asks for them. Default false.
+   */
+  exposeValues?: boolean | undefined
+  /**
+   * How Drizzle throws: `direct` our errors themselves, `wrapped` in its own DrizzleQueryError, whose message has the
+   * parameters. Default `direct`. Kysely throws ours in any case.
+   */
+  style?: 'direct' | 'wrapped' | undefined
+}
+
+/** The same with every default filled in; frozen. */
+export interface ResolvedErrorOptions {
+  readonly constraints: ReadonlyMap<string, ResolvedWords>
+  readonly messages: Readonly<Partial<Record<ViolationKind, string>>>
+  readonly columns: ReadonlyMap<string, readonly string[]>
+  readonly lookupTimeoutMs: number
+  readonly exposeValues: boolean
+  readonly style: 'direct' | 'wrapped'
+}
+
+export interface ResolvedWords {
+  readonly message: string | undefined
+  readonly path: readonly (string | number)[] | undefined
+  readonly code: string | undefined
+}
+
+const text = (allowed: string) => z.string({ error: allowed }).min(1, { error: allowed })
+
+const fieldName = "a field's name, or an array of names and indexes"
+const field = z.union(
+  [
+    z.string().min(1, { error: fieldName }),
+    z.array(z.union([z.string(), z.number()]), { error: fieldName }).min(1, { error: fieldName }),
+  ],
+  { error: fieldName },
+)
+
+const words = strictOptions({
+  message: text('a text that is not empty').optional(),
+  path: field.optional(),
+  code: text('a text that is not empty').optional(),
+} satisfies Record<keyof ConstraintWords, z.ZodType>)
+
+const message = text('a text that is not empty').optional()
+
+const messages = strictOptions({
+  unique: message,
+  'foreign-key': message,
+  'not-null': message,
+  check: message,
+  exclusion: message,
+} satisfies Record<ViolationKind, z.ZodType>)
+
+const byConstraint = <Value extends z.ZodType>(value: Value) =>
+  z.record(z.string(), value, { error: 'an object, by the names of constraints' })
+
+const columnNames = 'an array of column names'
+
+export const errorOptions = strictOptions({
+  constraints: byConstraint(words).default({}),
+  messages: messages.default({}),
+  columns: byConstraint(z.array(text('a column name'), { error: columnNames }).min(1, { error: columnNames })).default(
+    {},
+  ),
+  lookupTimeoutMs: milliseconds(0).default(1_000),
+  exposeValues: flag().default(false),
+  style: word(['direct', 'wrapped']).default('direct'),
+} satisfies Record<keyof ErrorOptions, z.ZodType>)
+
+/** Frozen, and no name is taken for what every object has (`constructor`). */
+export function completeErrorOptions(checked: z.output<typeof errorOptions>): ResolvedErrorOptions {
+  const { constraints, columns, messages, ...others } = checked
+  return Object.freeze({
+    ...others,
+    messages: Object.freeze(present(messages)),
+    constraints: new Map(
+      Object.entries(constraints).map(([name, { message, path, code }]) => [
+        name,
+        Object.freeze({ message, path: typeof path === 'string' ? Object.freeze([path]) : path, code }),
+      ]),
+    ),
+    columns: new Map(Object.entries(columns).map(([name, names]) => [name, Object.freeze(names)])),
+  })
+}
+
+function present(messages: z.output<typeof errorOptions>['messages']): Partial<Record<ViolationKind, string>> {
+  const { unique, 'foreign-key': foreignKey, 'not-null': notNull, check, exclusion } = messages
+  return {
+    ...(unique !== undefined && { unique }),
+    ...(foreignKey !== undefined && { 'foreign-key': foreignKey }),
+    ...(notNull !== undefined && { 'not-null': notNull }),
+    ...(check !== undefined && { check }),
+    ...(exclusion !== undefined && { exclusion }),
+  }
+}
