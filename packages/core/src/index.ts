@@ -8,6 +8,20 @@ export type {
   ViolationKind,
 } from './constraints/errors-options.js'
 export type { ConstraintFacts, TableSite } from './constraints/facts.js'
+export {
+  isCheckViolation,
+  isConstraintViolation,
+  isExclusionViolation,
+  isForeignKeyViolation,
+  isNotNullViolation,
+  isUniqueViolation,
+  matches,
+  type ViolationClass,
+  type ViolationGuard,
+  type ViolationSite,
+  type ViolationTarget,
+  violationIn,
+} from './constraints/matching.js'
 export { type Deadline, Deadlines } from './deadlines.js'
 export type {
   CommitOutcome,
