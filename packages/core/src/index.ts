@@ -22,6 +22,7 @@ export {
   type ViolationTarget,
   violationIn,
 } from './constraints/matching.js'
+export type { ConstraintViolations, ViolationStats } from './constraints/violation-stats.js'
 export { type Deadline, Deadlines } from './deadlines.js'
 export type {
   CommitOutcome,

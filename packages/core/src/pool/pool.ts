@@ -1,6 +1,7 @@
 // The public face of a pool: what can be asked of it. The borrow path itself is in lending.ts, beside the rooms it uses.
 
 import { begun } from '../begun.js'
+import { ViolationAccounts, type ViolationStats } from '../constraints/violation-stats.js'
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, Driver } from '../driver.js'
 import { PoolClosedError } from '../errors.js'
@@ -63,6 +64,8 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
   readonly transactions: TransactionAccounts = new TransactionAccounts()
   /** What became of statements outside of them: {@link stats} has a copy. */
   readonly statements: StatementAccounts = new StatementAccounts()
+  /** Which constraints were violated: {@link violationStats} has a copy. */
+  readonly violations: ViolationAccounts = new ViolationAccounts()
   /** What may be run again after lost connections, so that retries do not double an outage's load. */
   readonly retryBudget: RetryBudget
   readonly random: () => number
@@ -342,6 +345,18 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
       statements: statements.snapshot(),
       sessions,
     })
+  }
+
+  /**
+   * How often which constraint was violated, since the pool was made or the counts were reset: of the 500 that were most
+   * often, and of the others in sum.
+   *
+   * @param options `reset`: counts from zero again, after this answer
+   */
+  violationStats({ reset = false }: { readonly reset?: boolean } = {}): ViolationStats {
+    const stats = this.violations.snapshot()
+    if (reset) this.violations.reset()
+    return stats
   }
 
   /**

@@ -1,0 +1,164 @@
+import { describe, expect, it } from '@jest/globals'
+import * as errors from '../errors.js'
+
+const {
+  AcquireTimeoutError,
+  CheckViolationError,
+  ConnectionLostError,
+  ForeignKeyViolationError,
+  HookError,
+  MooringsError,
+  StatementError,
+  TransactionAbortedError,
+  toProblem,
+  UniqueViolationError,
+} = errors
+
+const counts = { idle: 0, leased: 10, connecting: 1, waiting: 4, max: 10, overflow: 5 }
+const site = { schema: 'secret_schema', table: 'secret_table', constraint: 'secret_key', columns: ['email'] }
+const taken = () =>
+  new UniqueViolationError('secret message', site, { code: '23505', cause: new Error('secret cause') })
+
+/** One of each class, and what is to be answered: status, code, seconds. */
+const answers: Record<string, readonly [InstanceType<typeof MooringsError>, number, string, number?]> = {
+  UniqueViolationError: [taken(), 409, 'unique-violation'],
+  ExclusionViolationError: [new errors.ExclusionViolationError('', site), 409, 'exclusion-violation'],
+  ForeignKeyViolationError: [new ForeignKeyViolationError('', site), 409, 'foreign-key-violation'],
+  NotNullViolationError: [new errors.NotNullViolationError('', site), 422, 'not-null-violation'],
+  CheckViolationError: [new CheckViolationError('', site), 422, 'check-violation'],
+  ConstraintViolationError: [new errors.ConstraintViolationError('', site), 422, 'constraint-violation'],
+
+  DeadlockError: [new errors.DeadlockError(''), 503, 'conflict', 1],
+  SerializationError: [new errors.SerializationError(''), 503, 'conflict', 1],
+  RetriesExhaustedError: [new errors.RetriesExhaustedError([new Error('secret')], 'so'), 503, 'conflict', 1],
+  LockTimeoutError: [new errors.LockTimeoutError(''), 503, 'conflict', 1],
+
+  AcquireTimeoutError: [new AcquireTimeoutError(5, counts), 503, 'overloaded', 2],
+  QueueFullError: [new errors.QueueFullError(5, counts), 503, 'overloaded', 2],
+  SelfDeadlockError: [new errors.SelfDeadlockError(counts, []), 503, 'overloaded', 2],
+  SessionBusyError: [new errors.SessionBusyError(''), 503, 'overloaded', 2],
+
+  PoolClosedError: [new errors.PoolClosedError(), 503, 'unavailable', 5],
+  PoolSuspendedError: [new errors.PoolSuspendedError(5), 503, 'unavailable', 5],
+  ConnectError: [new errors.ConnectError('connect secret:5432'), 503, 'unavailable', 5],
+  ReadOnlyEndpointError: [new errors.ReadOnlyEndpointError(''), 503, 'unavailable', 5],
+  ConnectionLostError: [new ConnectionLostError(''), 503, 'interrupted'],
+  CommitOutcomeUnknownError: [new errors.CommitOutcomeUnknownError(''), 500, 'outcome-unknown'],
+
+  StatementTimeoutError: [new errors.StatementTimeoutError(''), 504, 'timeout'],
+  StatementCancelledError: [new errors.StatementCancelledError(''), 504, 'timeout'],
+  TransactionTimeoutError: [new errors.TransactionTimeoutError(''), 504, 'timeout'],
+  TransactionCancelledError: [new errors.TransactionCancelledError(''), 504, 'timeout'],
+  SessionExpiredError: [new errors.SessionExpiredError(''), 504, 'timeout'],
+  AcquireAbortedError: [new errors.AcquireAbortedError(undefined), 504, 'timeout'],
+
+  MooringsError: [new MooringsError('statement', ''), 500, 'internal-error'],
+  StatementError: [new StatementError('', { code: '42P01' }), 500, 'internal-error'],
+  AuthenticationError: [new errors.AuthenticationError(''), 500, 'internal-error'],
+  HookError: [new HookError('beforeAcquire', 'threw'), 500, 'internal-error'],
+  LeaseReleasedError: [new errors.LeaseReleasedError(), 500, 'internal-error'],
+  InvalidOptionsError: [new errors.InvalidOptionsError([]), 500, 'internal-error'],
+  TransactionError: [new errors.TransactionError(''), 500, 'internal-error'],
+  TransactionEndedError: [new errors.TransactionEndedError(''), 500, 'internal-error'],
+  TransactionAbortedError: [new TransactionAbortedError(''), 500, 'internal-error'],
+  NestedTransactionOpenError: [new errors.NestedTransactionOpenError(''), 500, 'internal-error'],
+  PropagationError: [new errors.PropagationError(''), 500, 'internal-error'],
+  RootUseError: [new errors.RootUseError(''), 500, 'internal-error'],
+  SessionError: [new errors.SessionError(''), 500, 'internal-error'],
+  SessionEndedError: [new errors.SessionEndedError(''), 500, 'internal-error'],
+}
+
+describe('problem details', () => {
+  it('are told of every class of error', () => {
+    const classes = Object.entries(errors).filter(([, value]) => value.prototype instanceof Error)
+    expect(classes.map(([name]) => name).sort()).toEqual(Object.keys(answers).sort())
+  })
+
+  it.each(Object.entries(answers))('%s', (_name, [error, status, code, retryAfterS]) => {
+    const problem = toProblem(error)
+    expect({ ...problem, errors: undefined }).toMatchObject({ type: 'about:blank', status, code })
+    expect(problem?.retryAfterS).toBe(retryAfterS)
+    expect(problem?.title).toMatch(/^[A-Z][a-z]/)
+    expect(problem?.detail).toMatch(/^[A-Z][^.]+$/)
+    expect(JSON.stringify(problem)).not.toContain('secret')
+  })
+
+  it('say where the request is wrong, as pointers into it', () => {
+    expect(toProblem(taken())).toEqual({
+      type: 'about:blank',
+      title: 'Conflict',
+      status: 409,
+      detail: 'This is already taken',
+      code: 'unique-violation',
+      errors: [{ detail: 'This is already taken', pointer: '#/email' }],
+    })
+    const odd = Object.assign(taken(), { path: ['a/b', 0, 'm~n', 'ü "x"'] })
+    expect(toProblem(odd)?.errors).toEqual([
+      { detail: 'This is already taken', pointer: '#/a~1b/0/m~0n/%C3%BC%20%22x%22' },
+    ])
+    expect(toProblem(new CheckViolationError('', {}))).not.toHaveProperty('errors')
+  })
+
+  it("are in the application's own words where it has some", () => {
+    const error = Object.assign(taken(), {
+      userMessage: 'Somebody has this address',
+      userCode: 'email/taken',
+      path: ['mail'],
+    })
+    expect(toProblem(error, { typeBase: 'https://shop.example/problems/', instance: '/orders/7' })).toEqual({
+      type: 'https://shop.example/problems/email%2Ftaken',
+      title: 'Conflict',
+      status: 409,
+      detail: 'Somebody has this address',
+      instance: '/orders/7',
+      code: 'email/taken',
+      errors: [{ detail: 'Somebody has this address', pointer: '#/mail' }],
+    })
+  })
+
+  it('tell a missing parent from children that are still there', () => {
+    const broken = (direction: 'missing-parent' | 'still-referenced') =>
+      toProblem(new ForeignKeyViolationError('', { ...site, direction }))
+    expect(broken('missing-parent')).toMatchObject({ status: 422, errors: [{ pointer: '#/email' }] })
+    expect(broken('still-referenced')).toMatchObject({ status: 409, detail: 'This is still in use' })
+    expect(broken('still-referenced')).not.toHaveProperty('errors')
+  })
+
+  it('ask to come again only where the request was certainly not carried out', () => {
+    expect(toProblem(new ConnectionLostError('', { sent: false }))).toMatchObject({
+      code: 'unavailable',
+      retryAfterS: 5,
+    })
+    expect(toProblem(new ConnectionLostError(''))).not.toHaveProperty('retryAfterS')
+    expect(toProblem(new errors.CommitOutcomeUnknownError(''))).not.toHaveProperty('retryAfterS')
+  })
+
+  it('ask to come again after as long as the application says, where they ask for it at all', () => {
+    expect(toProblem(new AcquireTimeoutError(5, counts), { retryAfterS: 30 })?.retryAfterS).toBe(30)
+    expect(toProblem(taken(), { retryAfterS: 30 })).not.toHaveProperty('retryAfterS')
+  })
+
+  it('tell what passes from what has to be mended', () => {
+    expect(toProblem(new errors.ConnectError('', { retry: 'never' }))?.status).toBe(500)
+    expect(toProblem(new HookError('beforeAcquire', 'took long', { retry: 'reconnect' }))?.status).toBe(503)
+    expect(toProblem(new StatementError('', { code: '53100' }))?.status).toBe(503)
+  })
+
+  it('are of our error in whatever it is wrapped, and of what a transaction was aborted for', () => {
+    const wrapped = new Error('Failed query: secret', { cause: new Error('again', { cause: taken() }) })
+    expect(toProblem(wrapped)?.status).toBe(409)
+    expect(toProblem(new TransactionAbortedError('', { cause: wrapped }))?.status).toBe(409)
+    expect(toProblem(new TransactionAbortedError('', { cause: new Error('of the application') }))?.status).toBe(500)
+  })
+
+  it('are of our outermost error, not of what some other one was caused by', () => {
+    expect(toProblem(new HookError('beforeAcquire', 'threw', { cause: taken() }))?.status).toBe(500)
+  })
+
+  it('there are none of what is not ours', () => {
+    const circle: { cause?: unknown } = {}
+    circle.cause = { cause: circle }
+    for (const other of [new Error('x'), undefined, null, 7, 'text', {}, circle])
+      expect(toProblem(other)).toBeUndefined()
+  })
+})
