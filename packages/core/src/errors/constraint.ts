@@ -13,8 +13,12 @@ export interface ConstraintSite {
   domain?: string | undefined
 }
 
-/** A row broke a constraint. The subclasses say which kind. */
-export class ConstraintViolationError extends MooringsError {
+/**
+ * A row broke a constraint. The subclasses say which kind.
+ *
+ * `Key` is what the application calls the table's columns, where a guard has told which table it is.
+ */
+export class ConstraintViolationError<Key extends string = string> extends MooringsError {
   readonly constraint: string | undefined
   readonly schema: string | undefined
   /** As the server tells it: of a partitioned table the partition. See {@link partitionOf}. */
@@ -22,7 +26,7 @@ export class ConstraintViolationError extends MooringsError {
   /** Column names where they are known for certain; undefined where they are not. */
   readonly columns: readonly string[] | undefined
   /** What the application calls these columns: the property keys of an ORM's table. Undefined where none is known. */
-  readonly keys: readonly string[] | undefined
+  readonly keys: readonly Key[] | undefined
   /** The table and the constraint that an application knows, where a partition's was violated. */
   readonly partitionOf: TableSite | undefined
   /** The domain whose check it is, where no table is to blame. */
@@ -57,14 +61,14 @@ export class ConstraintViolationError extends MooringsError {
 }
 
 /** 23505. */
-export class UniqueViolationError extends ConstraintViolationError {
+export class UniqueViolationError<Key extends string = string> extends ConstraintViolationError<Key> {
   static {
     named(this, 'UniqueViolationError')
   }
 }
 
 /** 23503, and 23001 (PostgreSQL 18's code for ON DELETE RESTRICT). */
-export class ForeignKeyViolationError extends ConstraintViolationError {
+export class ForeignKeyViolationError<Key extends string = string> extends ConstraintViolationError<Key> {
   /**
    * - `missing-parent`: what the row refers to is not there
    * - `still-referenced`: others still refer to the row that was to be deleted or changed
@@ -87,21 +91,21 @@ export class ForeignKeyViolationError extends ConstraintViolationError {
 }
 
 /** 23502. */
-export class NotNullViolationError extends ConstraintViolationError {
+export class NotNullViolationError<Key extends string = string> extends ConstraintViolationError<Key> {
   static {
     named(this, 'NotNullViolationError')
   }
 }
 
 /** 23514. */
-export class CheckViolationError extends ConstraintViolationError {
+export class CheckViolationError<Key extends string = string> extends ConstraintViolationError<Key> {
   static {
     named(this, 'CheckViolationError')
   }
 }
 
 /** 23P01. */
-export class ExclusionViolationError extends ConstraintViolationError {
+export class ExclusionViolationError<Key extends string = string> extends ConstraintViolationError<Key> {
   static {
     named(this, 'ExclusionViolationError')
   }
