@@ -1,7 +1,8 @@
 // What core needs from a database. A driver makes one physical connection at a time and never pools, reconnects or
 // retries: those belong to the pool above it.
 
-import type { MooringsError } from './errors.js'
+import type { ConstraintFacts } from './constraints/facts.js'
+import type { ConstraintSite, ConstraintViolationError, MooringsError } from './errors.js'
 
 /** Where a connection leads. */
 export interface Endpoint {
@@ -44,6 +45,24 @@ export interface Driver<C extends Connection = Connection> {
    * @throws when the question itself could not be answered, and may be asked again
    */
   outcomeOf?(ticket: CommitTicket, connection: C, signal: AbortSignal): Promise<CommitOutcome>
+  /**
+   * What the database knows of a constraint, asked through another connection than the one it was violated on. Without the
+   * name of one it is about the column that may not be null. Absent where a server cannot tell.
+   *
+   * @returns undefined where there is none of that name
+   * @throws when the question itself could not be answered
+   */
+  constraintOf?(site: ConstraintSite, connection: C, signal: AbortSignal): Promise<ConstraintFacts | undefined>
+  /** What the server's own words about a violation tell for certain. Never throws. */
+  detailOf?(error: ConstraintViolationError): ViolationDetail | undefined
+}
+
+/** As told beside the message, which is meant for people. */
+export interface ViolationDetail {
+  /** Of the table that the constraint is on. */
+  readonly columns?: readonly string[] | undefined
+  /** What violated it: by column, as text. */
+  readonly values?: Readonly<Record<string, string>> | undefined
 }
 
 /** Names a transaction to its server, also after its connection is gone. The rest is the driver's own. */

@@ -39,6 +39,7 @@ export type {
   Statement,
   TransactionSettings,
   TransactionStatus,
+  ViolationDetail,
 } from './driver.js'
 export * from './errors.js'
 export type {

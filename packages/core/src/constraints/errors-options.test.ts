@@ -40,7 +40,7 @@ describe('resilience.errors', () => {
     [{ constraints: { a: 'taken' } }, 'resilience.errors.constraints.a', 'an object'],
     [{ constraints: { a: { message: '' } } }, 'resilience.errors.constraints.a.message', 'a text that is not empty'],
     [
-      { constraints: { a: { path: [] } } },
+      { constraints: { a: { path: [true] } } },
       'resilience.errors.constraints.a.path',
       "a field's name, or an array of names and indexes",
     ],

@@ -8,7 +8,7 @@ import { flag, milliseconds, word } from '../option-schemas.js'
 export interface ConstraintWords {
   /** In their words: the error's `userMessage`. */
   message?: string | undefined
-  /** Of the form's field that is to blame: the error's `path`. `'email'`, or `['address', 'zip']` for one inside another. */
+  /** Of the form's field that is to blame: the error's `path`. `'email'`, `['address', 'zip']` for one inside another, or `[]` for the form as a whole. */
   path?: string | readonly (string | number)[] | undefined
   /** The application's own code for it: the error's `userCode`. */
   code?: string | undefined
@@ -73,10 +73,7 @@ const text = (allowed: string) => z.string({ error: allowed }).min(1, { error: a
 
 const fieldName = "a field's name, or an array of names and indexes"
 const field = z.union(
-  [
-    z.string().min(1, { error: fieldName }),
-    z.array(z.union([z.string(), z.number()]), { error: fieldName }).min(1, { error: fieldName }),
-  ],
+  [z.string().min(1, { error: fieldName }), z.array(z.union([z.string(), z.number()]), { error: fieldName })],
   { error: fieldName },
 )
 

@@ -1,6 +1,7 @@
 // The public face of a pool: what can be asked of it. The borrow path itself is in lending.ts, beside the rooms it uses.
 
 import { begun } from '../begun.js'
+import { Constraints } from '../constraints/constraints.js'
 import { ViolationAccounts, type ViolationStats } from '../constraints/violation-stats.js'
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, Driver } from '../driver.js'
@@ -62,6 +63,8 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
   readonly deadlines: Deadlines
   /** What its transactions came to: {@link stats} has a copy. */
   readonly transactions: TransactionAccounts = new TransactionAccounts()
+  /** What is known of the constraints of its database: ORMs add what their schemas tell. */
+  readonly constraints: Constraints<C>
   /** What became of statements outside of them: {@link stats} has a copy. */
   readonly statements: StatementAccounts = new StatementAccounts()
   /** Which constraints were violated: {@link violationStats} has a copy. */
@@ -107,6 +110,14 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
         this.#lending.supply.fill()
       },
     )
+    this.constraints = new Constraints(resilience.errors, {
+      driver,
+      deadlines,
+      lease: (body, options) => this.lease(body, options),
+      capacity: () => this.#lending.supply.size.max + this.#lending.supply.size.overflow,
+      closed: () => this.closed,
+      noted: (error) => this.violations.noted(error),
+    })
     if (resilience.pool.start === 'eager') queueMicrotask(() => this.#lending.begin())
   }
 
@@ -394,6 +405,7 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
 
   async #close(timeoutMs: number): Promise<void> {
     const closeOthers = (limitMs: number) => this.closeOthers(limitMs)
+    this.constraints.end()
     const parts = { lending: this.#lending, deadlines: this.deadlines, upkeep: this.#upkeep, closeOthers }
     await shutDown(parts, timeoutMs)
     this.#stopLogging?.()

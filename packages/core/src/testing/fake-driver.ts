@@ -1,7 +1,23 @@
 // A driver to nowhere: every connect succeeds at once, unless a test holds it and decides its outcome.
 
-import type { CommitOutcome, CommitTicket, ConnectRequest, Driver, Endpoint, ErrorSite } from '../driver.js'
-import { ConnectError, isMooringsError, type MooringsError, StatementError } from '../errors.js'
+import type { ConstraintFacts } from '../constraints/facts.js'
+import type {
+  CommitOutcome,
+  CommitTicket,
+  ConnectRequest,
+  Driver,
+  Endpoint,
+  ErrorSite,
+  ViolationDetail,
+} from '../driver.js'
+import {
+  ConnectError,
+  type ConstraintSite,
+  type ConstraintViolationError,
+  isMooringsError,
+  type MooringsError,
+  StatementError,
+} from '../errors.js'
 import { type Answer, FakeConnection, type Operation } from './fake-connection.js'
 
 /** One connect, held until the test says what becomes of it. */
@@ -36,6 +52,12 @@ export class FakeDriver implements Driver<FakeConnection> {
   readonly outcomes: (CommitOutcome | Error)[] = []
   /** The transactions it was asked about. */
   readonly asked: string[] = []
+  /** What its catalogue has, by the constraint's name, or the column's; an error is thrown. */
+  readonly catalogue = new Map<string, ConstraintFacts | Error>()
+  /** The constraints it was asked about, and through which connection; a statement is sent for each. */
+  readonly lookups: { readonly site: ConstraintSite; readonly connection: FakeConnection }[] = []
+  /** What every violation's own words tell. */
+  detail: ViolationDetail | undefined
   readonly #answers = new Map<Operation, Answer>()
 
   /** Answers every call of an operation on connections made from now on. */
@@ -102,6 +124,22 @@ export class FakeDriver implements Driver<FakeConnection> {
     const outcome = this.outcomes.shift() ?? 'unknown'
     if (outcome instanceof Error) throw outcome
     return outcome
+  }
+
+  async constraintOf(
+    site: ConstraintSite,
+    connection: FakeConnection,
+    _signal: AbortSignal,
+  ): Promise<ConstraintFacts | undefined> {
+    this.lookups.push({ site, connection })
+    await connection.statement('catalogue')
+    const facts = this.catalogue.get(site.constraint ?? site.columns?.[0] ?? '')
+    if (facts instanceof Error) throw facts
+    return facts
+  }
+
+  detailOf(_error: ConstraintViolationError): ViolationDetail | undefined {
+    return this.detail
   }
 
   #make(epoch: number): FakeConnection {

@@ -1,0 +1,145 @@
+// What a pool knows of the constraints of its database, and how the error of a violated one comes to it: from the schemas
+// of its ORMs, from what the user says, from the server's catalogue, and last from the server's words about the violation.
+
+import type { Connection } from '../driver.js'
+import { ConstraintViolationError } from '../errors.js'
+import { complete } from './complete.js'
+import type { ResolvedErrorOptions, ResolvedWords } from './errors-options.js'
+import type { ConstraintFacts } from './facts.js'
+import { type LookupParts, Lookups } from './lookups.js'
+import { RegisteredConstraints } from './registered.js'
+import { kindOf } from './violation-stats.js'
+
+/** How an error's caller may wait for what is to be looked up. */
+export interface Completion {
+  /** Holding a connection of the pool meanwhile. */
+  readonly holds?: boolean
+  /** Not at all: what is not at hand is left out. */
+  readonly wait?: boolean
+}
+
+export interface ConstraintsParts<C extends Connection> extends Omit<LookupParts<C>, 'limitMs'> {
+  /** Called with each violation when all that can be known of it is known. */
+  readonly noted: (error: ConstraintViolationError) => void
+}
+
+/** `pool.constraints`. */
+export class Constraints<C extends Connection = Connection> {
+  readonly #options: ResolvedErrorOptions
+  readonly #parts: ConstraintsParts<C>
+  readonly #registered = new RegisteredConstraints()
+  readonly #lookups: Lookups<C>
+  readonly #completed = new WeakSet<object>()
+
+  constructor(options: ResolvedErrorOptions, parts: ConstraintsParts<C>) {
+    this.#options = options
+    this.#parts = parts
+    this.#lookups = new Lookups({ ...parts, limitMs: options.lookupTimeoutMs })
+  }
+
+  /**
+   * Notes what an ORM's schema tells. Said again of the same constraint, the newer one counts.
+   *
+   * @param facts of kind `not-null` for every column, so that the key of any is known
+   */
+  register(facts: Iterable<ConstraintFacts>): void {
+    for (const one of facts) this.#registered.add(one)
+  }
+
+  /**
+   * Adds to a violation's error what is known of the constraint; to be called before anybody has seen it. Anything else,
+   * and what has been completed before, is left alone.
+   *
+   * @returns undefined if that is done; else a promise, which resolves within `errors.lookupTimeoutMs` and never rejects
+   */
+  complete(error: unknown, { holds = false, wait = true }: Completion = {}): Promise<void> | undefined {
+    if (!(error instanceof ConstraintViolationError) || this.#completed.has(error)) return undefined
+    this.#completed.add(error)
+    const registered = this.#registered.of(error)
+    if (registered !== undefined) complete(error, registered)
+    else if (!this.#isKnown(error)) {
+      const found = this.#lookups.find(error, holds, wait)
+      if (found instanceof Promise) return found.then((facts) => this.#finish(error, facts))
+      return this.#finish(error, found)
+    }
+    return this.#finish(error)
+  }
+
+  /** The pool closes: whoever waits is told at once. */
+  end(): void {
+    this.#lookups.end()
+  }
+
+  /** Whether there is nothing to be looked up. */
+  #isKnown(error: ConstraintViolationError): boolean {
+    const { schema, table, constraint, columns } = error
+    if (schema === undefined || table === undefined) return true
+    // NOT NULL: the server names the column. It is a partition's if nobody has spoken of the table.
+    if (constraint === undefined) return columns === undefined || this.#keysOf(error, columns) !== undefined
+    return this.#userColumns(error) !== undefined
+  }
+
+  #finish(error: ConstraintViolationError, facts?: ConstraintFacts): undefined {
+    if (facts !== undefined) complete(error, facts)
+    const detail = this.#parts.driver.detailOf?.(error)
+    const columns = error.columns ?? this.#userColumns(error) ?? detail?.columns
+    const words = this.#words(error)
+    Object.assign(error, {
+      columns,
+      keys: error.keys ?? (columns && this.#keysOf(error, columns)),
+      userMessage: words?.message ?? this.#kindMessage(error),
+      path: words?.path,
+      userCode: words?.code,
+    })
+    if (this.#options.exposeValues && detail?.values !== undefined) {
+      Object.defineProperty(error, 'values', { value: Object.freeze(detail.values), enumerable: false })
+    }
+    this.#parts.noted(error)
+    return undefined
+  }
+
+  #keysOf({ schema, table, partitionOf }: ConstraintViolationError, columns: readonly string[]): string[] | undefined {
+    return (
+      this.#registered.keysOf(schema, table, columns) ??
+      this.#registered.keysOf(partitionOf?.schema, partitionOf?.table, columns)
+    )
+  }
+
+  // --- what the user says ---
+
+  #userColumns(error: ConstraintViolationError): readonly string[] | undefined {
+    for (const name of namesOf(error)) {
+      const columns = this.#options.columns.get(name)
+      if (columns !== undefined) return columns
+    }
+    return undefined
+  }
+
+  #words(error: ConstraintViolationError): ResolvedWords | undefined {
+    for (const name of namesOf(error)) {
+      const words = this.#options.constraints.get(name)
+      if (words !== undefined) return words
+    }
+    return undefined
+  }
+
+  #kindMessage(error: ConstraintViolationError): string | undefined {
+    const kind = kindOf(error)
+    return kind === 'other' ? undefined : this.#options.messages[kind]
+  }
+}
+
+/** What it may be called by whoever says something of it, the most telling first. */
+function namesOf({ constraint, table, columns, domain, partitionOf }: ConstraintViolationError): string[] {
+  const [column] = columns ?? []
+  const own = constraint ?? column
+  const parents = constraint === undefined ? column : partitionOf?.name
+  const names = [
+    table !== undefined && own !== undefined && `${table}.${own}`,
+    partitionOf !== undefined && parents !== undefined && `${partitionOf.table}.${parents}`,
+    domain !== undefined && constraint !== undefined && `${domain}.${constraint}`,
+    constraint,
+    partitionOf?.name,
+  ]
+  return names.filter((name) => typeof name === 'string')
+}
