@@ -39,8 +39,9 @@ describe('resilience.errors', () => {
     [{ constraints: [] }, 'resilience.errors.constraints', 'an object, by the names of constraints'],
     [{ constraints: { a: 'taken' } }, 'resilience.errors.constraints.a', 'an object'],
     [{ constraints: { a: { message: '' } } }, 'resilience.errors.constraints.a.message', 'a text that is not empty'],
+    [{ constraints: { a: { path: [true] } } }, 'resilience.errors.constraints.a.path[0]', 'a name, or an index'],
     [
-      { constraints: { a: { path: [true] } } },
+      { constraints: { a: { path: 1 } } },
       'resilience.errors.constraints.a.path',
       "a field's name, or an array of names and indexes",
     ],

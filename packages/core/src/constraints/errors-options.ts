@@ -73,7 +73,10 @@ const text = (allowed: string) => z.string({ error: allowed }).min(1, { error: a
 
 const fieldName = "a field's name, or an array of names and indexes"
 const field = z.union(
-  [z.string().min(1, { error: fieldName }), z.array(z.union([z.string(), z.number()]), { error: fieldName })],
+  [
+    z.string().min(1, { error: fieldName }),
+    z.array(z.union([z.string(), z.number()], { error: 'a name, or an index' }), { error: fieldName }),
+  ],
   { error: fieldName },
 )
 
