@@ -16,10 +16,21 @@ export {
   type StatementStats,
   type TransactionContext,
   type TransactionOptions,
+  violationIn,
 } from '@moorings/core'
 export * from '@moorings/core/errors'
 export type { AdvisoryLockKey, AdvisoryLockOptions } from '@moorings/postgres'
 export { beginTest, type Test } from './begin-test.js'
+export {
+  isCheckViolation,
+  isConstraintViolation,
+  isExclusionViolation,
+  isForeignKeyViolation,
+  isNotNullViolation,
+  isUniqueViolation,
+  type ViolationGuard,
+} from './guards.js'
+export { registerTables } from './register-tables.js'
 export { withResilience } from './resilience.js'
 export type { Resilient, SessionOf, TransactionOf } from './types.js'
 export { withAdvisoryLock } from './with-advisory-lock.js'

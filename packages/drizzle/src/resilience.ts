@@ -5,6 +5,7 @@
 import {
   addCallerFrames,
   type Circumstances,
+  ConstraintViolationError,
   describeGiven,
   type Inside,
   InvalidOptionsError,
@@ -16,8 +17,9 @@ import {
   type TransactionContext,
   type TransactionOptions,
 } from '@moorings/core'
-import type { Client, PostgresConnection } from '@moorings/postgres'
+import type { Client, PostgresConnection, PostgresPool } from '@moorings/postgres'
 import type { TransactionSql } from 'postgres'
+import { registerSchemaOf } from './registered-tables.js'
 import type { Resilient } from './types.js'
 
 interface AnyDatabase {
@@ -52,7 +54,11 @@ interface Known {
   /** Drizzle's own way to make the handle of a transaction. */
   readonly stock: Session['transaction']
   readonly inside: Inside<PostgresConnection> | undefined
+  readonly style: Style
 }
+
+/** How errors are thrown: `resilience.errors.style`. */
+type Style = PostgresPool['resilience']['errors']['style']
 
 const known = new WeakMap<Session, Known>()
 
@@ -75,24 +81,26 @@ export function withResilience<Database extends AnyDatabase>(db: Database): Resi
     ])
   }
   adapt(db._.session)
+  registerSchemaOf(db, db._.session.client.pool)
   if (isResilient(db)) return db
   throw notOurs(db)
 }
 
 function adapt(session: Session): void {
   if (known.has(session)) return
-  throwDirectly(session)
   const { client } = session
+  const { style } = client.pool.resilience.errors
+  throwInStyle(session, style)
   const stock = session.transaction
   const begin: Begin = (body, config, how) => {
     const { options, rest } = splitConfig(config)
     const inTransaction = (sql: TransactionSql, inside: Inside<PostgresConnection>) => {
       const begun = begunWith(session, stock, sql)
-      return begun.transaction(async (tx) => body(adapted(tx, { begin, stock, inside }), inside.context), rest)
+      return begun.transaction(async (tx) => body(adapted(tx, { begin, stock, inside, style }), inside.context), rest)
     }
     return client.transaction(options, inTransaction, how)
   }
-  known.set(session, { begin, stock, inside: undefined })
+  known.set(session, { begin, stock, inside: undefined, style })
   session.transaction = async (body, config) =>
     begin(body, config, { inside: client.source().joinable ?? 'none', joined: false, lenient: true })
 }
@@ -109,9 +117,10 @@ function isResilient<Database extends AnyDatabase>(db: Database): db is Resilien
   return isTransactional(db) && known.has(db._.session)
 }
 
-function adapted(tx: Transactional, { begin, stock, inside }: Known): Transactional {
-  throwDirectly(tx._.session)
-  known.set(tx._.session, { begin, stock, inside })
+function adapted(tx: Transactional, found: Known): Transactional {
+  const { begin, inside, style } = found
+  throwInStyle(tx._.session, style)
+  known.set(tx._.session, found)
   tx.transaction = (body, config) => begin(body, config, { inside, lenient: true })
   return tx
 }
@@ -171,8 +180,9 @@ function notOurs(db: unknown): InvalidOptionsError {
   return new InvalidOptionsError([{ path: 'db', given: describeGiven(db, true), allowed }])
 }
 
-/** Drizzle wraps what the driver throws, and its wrapper's message holds the parameters. */
-function throwDirectly(session: Session): void {
+/** Drizzle wraps what the driver throws, and its wrapper's message holds the parameters: only if that is asked for. */
+function throwInStyle(session: Session, style: Style): void {
+  const rethrow = style === 'direct' ? rethrowDirectly : rethrowWrapped
   const stock = session.prepareQuery
   session.prepareQuery = (...args) => {
     const prepared = stock.apply(session, args)
@@ -183,10 +193,20 @@ function throwDirectly(session: Session): void {
   }
 }
 
-function rethrow(error: unknown): never {
+function rethrowDirectly(error: unknown): never {
   if (!(error instanceof Error) || isMooringsError(error) || !isMooringsError(error.cause)) throw error
   addCallerFrames(error.cause, error)
   throw error.cause
+}
+
+/** What a guard has told to be a violation has the fields of one, whichever is thrown. */
+function rethrowWrapped(error: unknown): never {
+  if (error instanceof Error && error.cause instanceof ConstraintViolationError) {
+    for (const [key, value] of Object.entries(error.cause)) {
+      if (!(key in error)) Object.defineProperty(error, key, { value, configurable: true })
+    }
+  }
+  throw error
 }
 
 function splitConfig(config: object | null | undefined): { options: TransactionOptions; rest: object | undefined } {

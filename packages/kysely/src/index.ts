@@ -16,6 +16,7 @@ export {
   type StatementStats,
   type TransactionContext,
   type TransactionOptions,
+  violationIn,
 } from '@moorings/core'
 export * from '@moorings/core/errors'
 export type { AdvisoryLockKey, AdvisoryLockOptions } from '@moorings/postgres'
@@ -27,6 +28,15 @@ export {
   type ResilientPostgresDialectConfig,
   type SharedPoolConfig,
 } from './dialect.js'
+export {
+  isCheckViolation,
+  isConstraintViolation,
+  isExclusionViolation,
+  isForeignKeyViolation,
+  isNotNullViolation,
+  isUniqueViolation,
+  type ViolationGuard,
+} from './guards.js'
 export { withAdvisoryLock } from './with-advisory-lock.js'
 export { withSession } from './with-session.js'
 export { type TransactionHost, withTransaction } from './with-transaction.js'

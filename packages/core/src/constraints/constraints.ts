@@ -28,6 +28,7 @@ export class Constraints<C extends Connection = Connection> {
   readonly #options: ResolvedErrorOptions
   readonly #parts: ConstraintsParts<C>
   readonly #registered = new RegisteredConstraints()
+  readonly #unread: Iterable<ConstraintFacts>[] = []
   readonly #lookups: Lookups<C>
   readonly #completed = new WeakSet<object>()
 
@@ -40,10 +41,11 @@ export class Constraints<C extends Connection = Connection> {
   /**
    * Notes what an ORM's schema tells. Said again of the same constraint, the newer one counts.
    *
-   * @param facts of kind `not-null` for every column, so that the key of any is known
+   * @param facts of kind `not-null` for every column, so that the key of any is known. Gone through at the first violation
+   *   after this, so that a schema may be read then.
    */
   register(facts: Iterable<ConstraintFacts>): void {
-    for (const one of facts) this.#registered.add(one)
+    this.#unread.push(facts)
   }
 
   /**
@@ -55,6 +57,7 @@ export class Constraints<C extends Connection = Connection> {
   complete(error: unknown, { holds = false, wait = true }: Completion = {}): Promise<void> | undefined {
     if (!(error instanceof ConstraintViolationError) || this.#completed.has(error)) return undefined
     this.#completed.add(error)
+    this.#readRegistered()
     const registered = this.#registered.of(error)
     if (registered !== undefined) complete(error, registered)
     else if (!this.#isKnown(error)) {
@@ -68,6 +71,10 @@ export class Constraints<C extends Connection = Connection> {
   /** The pool closes: whoever waits is told at once. */
   end(): void {
     this.#lookups.end()
+  }
+
+  #readRegistered(): void {
+    for (const facts of this.#unread.splice(0)) for (const one of facts) this.#registered.add(one)
   }
 
   /** Whether there is nothing to be looked up. */

@@ -1,0 +1,131 @@
+// What the tables of a Drizzle schema tell of the constraints in the database: by the names that the schema gives them, and
+// by those they have got if it gives them none.
+
+import type { ConstraintFacts } from '@moorings/core'
+import { is, SQL } from 'drizzle-orm'
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
+import { clipped, foreignKeyNames, primaryKeyNames, uniqueIndexNames, uniqueNames } from './constraint-names.js'
+import { type Casing, columnsIn, columnsOf, nameOf, tableName, tableSchema } from './tables.js'
+
+/** A constraint under one of the names it may have. */
+interface Named {
+  readonly name: string
+  /** Whether the schema itself gives it this name. */
+  readonly isGiven: boolean
+  readonly facts: Omit<ConstraintFacts, 'name' | 'schema' | 'table' | 'keys'>
+}
+
+type Columns = readonly { readonly name: string; readonly keyAsName: boolean }[]
+
+const tablesByIndex = new WeakMap<object, PgTable>()
+
+/** The table of an index, by its list of columns: what is built of an index that is not a table's yet, has the same. */
+export function tableOfIndex(columns: unknown): PgTable | undefined {
+  return typeof columns === 'object' && columns !== null ? tablesByIndex.get(columns) : undefined
+}
+
+const known = new WeakMap<object, Map<Casing | undefined, readonly ConstraintFacts[]>>()
+
+/**
+ * The constraints of a table, each once for every name that it may have; and one that says NOT NULL for each of its
+ * columns, as the database may be stricter than the schema. Empty for a table whose definition cannot be evaluated.
+ */
+export function factsOf(table: PgTable, casing?: Casing): readonly ConstraintFacts[] {
+  const ofTable = known.get(table) ?? new Map<Casing | undefined, readonly ConstraintFacts[]>()
+  known.set(table, ofTable)
+  try {
+    const facts = ofTable.get(casing) ?? readFacts(table, casing)
+    ofTable.set(casing, facts)
+    return facts
+  } catch {
+    // It refers to a module that is not evaluated yet, or has what this release does not know: Drizzle itself will say so.
+    return []
+  }
+}
+
+function readFacts(table: PgTable, casing: Casing | undefined): readonly ConstraintFacts[] {
+  const keys = new Map(columnsOf(table).map(([key, column]) => [nameOf(column, casing), key]))
+  const site = { schema: tableSchema(table), table: tableName(table) }
+  const byName = new Map<string, Named | undefined>()
+  for (const one of namedIn(table, casing)) {
+    const other = byName.get(one.name)
+    const isTaken = byName.has(one.name)
+    if (!isTaken || (one.isGiven && other?.isGiven !== true)) byName.set(one.name, one)
+    // `t_a_b_key` of a column `a_b`, and of the columns `a` and `b`: which one has got it is not known.
+    else if (!one.isGiven && other?.isGiven === false && !isSame(one, other)) byName.set(one.name, undefined)
+  }
+  const constraints = [...byName.values()].flatMap((one) => {
+    if (one === undefined) return []
+    const { name, facts } = one
+    const known = facts.columns.map((column) => keys.get(column)).filter((key) => key !== undefined)
+    return [{ ...facts, ...site, name, keys: known.length === facts.columns.length ? known : undefined }]
+  })
+  const columns = [...keys].map(([column, key]) => {
+    // Without a name: the server tells none when it is violated.
+    return { kind: 'not-null', ...site, name: '', columns: [column], keys: [key] } satisfies ConstraintFacts
+  })
+  return [...constraints, ...columns]
+}
+
+function isSame(one: Named, other: Named): boolean {
+  return one.facts.columns.join('\0') === other.facts.columns.join('\0')
+}
+
+function namedIn(table: PgTable, casing: Casing | undefined): Named[] {
+  const config = getTableConfig(table)
+  const name = tableName(table)
+  const namesOf = (columns: Columns) => ({
+    columns: columns.map((column) => nameOf(column, casing)),
+    uncased: columns.map((column) => column.name),
+  })
+  const named = (facts: Named['facts'], given: string | undefined, others: readonly string[]): Named[] => [
+    ...(given === undefined ? [] : [{ name: clipped(given), isGiven: !others.includes(clipped(given)), facts }]),
+    ...others.map((other) => ({ name: other, isGiven: false, facts })),
+  ]
+  const unique = (columns: Columns, given: string | undefined): Named[] => {
+    const names = namesOf(columns)
+    return named({ kind: 'unique', columns: names.columns }, given, uniqueNames(name, names))
+  }
+  const primary = (columns: Columns, given?: string): Named[] => {
+    const names = namesOf(columns)
+    return named({ kind: 'primary-key', columns: names.columns }, given, primaryKeyNames(name, names))
+  }
+
+  const inline = config.columns.filter((column) => column.primary)
+  return [
+    ...config.primaryKeys.flatMap((key) => primary(key.columns, key.name)),
+    ...(inline.length > 0 && config.primaryKeys.length === 0 ? primary(inline) : []),
+    ...config.columns.filter((column) => column.isUnique).flatMap((column) => unique([column], column.uniqueName)),
+    ...config.uniqueConstraints.flatMap((constraint) => unique(constraint.columns, constraint.getName())),
+    ...config.indexes.flatMap(({ config: index }) => {
+      if (!index.unique) return []
+      tablesByIndex.set(index.columns, table)
+      const columns = [...new Set(index.columns.flatMap((column) => indexed(column, casing)))]
+      const facts: Named['facts'] = { kind: 'unique', columns }
+      // Without a name it cannot have expressions.
+      return named(facts, index.name, index.name === undefined ? uniqueIndexNames(name, uncasedOf(index, columns)) : [])
+    }),
+    ...config.foreignKeys.flatMap((key) => {
+      const { columns, foreignTable, foreignColumns, name: given } = key.reference()
+      const [from, to, parent] = [namesOf(columns), namesOf(foreignColumns), tableName(foreignTable)]
+      const references = { schema: tableSchema(foreignTable), table: parent, columns: to.columns }
+      const facts: Named['facts'] = { kind: 'foreign-key', columns: from.columns, references }
+      return named(facts, given, foreignKeyNames(name, from, parent, to))
+    }),
+    ...config.checks.flatMap((check) => {
+      const columns = new Set(columnsIn(check.value).map((column) => nameOf(column, casing)))
+      return named({ kind: 'check', columns: [...columns] }, check.name, [])
+    }),
+  ]
+}
+
+/** What an index has for a column: a column's name, or an expression, whose columns are what a user can be told of. */
+function indexed(column: object, casing: Casing | undefined): string[] {
+  if (is(column, SQL)) return columnsIn(column).map((one) => nameOf(one, casing))
+  const { name, keyAsName }: { name?: unknown; keyAsName?: unknown } = column
+  return typeof name === 'string' ? [nameOf({ name, keyAsName: keyAsName === true }, casing)] : []
+}
+
+function uncasedOf(index: { readonly columns: readonly object[] }, columns: string[]) {
+  return { columns, uncased: index.columns.flatMap((column) => indexed(column, undefined)) }
+}
