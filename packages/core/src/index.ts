@@ -24,6 +24,11 @@ export {
 } from './constraints/matching.js'
 export type { ConstraintViolations, ViolationStats } from './constraints/violation-stats.js'
 export { type Deadline, Deadlines } from './deadlines.js'
+export type { AdviceKind, DeadlockAdvice, UnindexedForeignKey } from './deadlocks/advice.js'
+export type { Deadlock, DeadlockSide, LockedObject } from './deadlocks/deadlock.js'
+export { DeadlockLog } from './deadlocks/deadlock-log.js'
+export { type DeadlockPair, type DeadlockReport, deadlockReport, type Relations } from './deadlocks/deadlock-report.js'
+export { fingerprint } from './deadlocks/fingerprint.js'
 export type {
   CommitOutcome,
   CommitTicket,

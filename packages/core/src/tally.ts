@@ -32,6 +32,10 @@ export class Tally<Thing> {
     return entry
   }
 
+  lastSeenAt(name: string): number | undefined {
+    return this.#kept.get(name)?.lastSeenAt
+  }
+
   /** The rarest; of those that are equally rare the one that was not seen for longest. */
   #forget(): void {
     let rarest: readonly [string, Counted] | undefined

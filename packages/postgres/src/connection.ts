@@ -6,6 +6,7 @@ import {
   type CommitTicket,
   type Connection,
   ConnectionLostError,
+  type DeadlockError,
   type Endpoint,
   type ErrorSite,
   InvalidOptionsError,
@@ -23,6 +24,7 @@ import { sendCancel } from './cancel.js'
 import { classify } from './classify.js'
 import { type Codec, plain } from './codec.js'
 import { streamRows } from './cursor.js'
+import type { Deadlocks } from './deadlocks.js'
 import type { RunOptions } from './job.js'
 import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
 import { describeEndpoint, type ParsedConnection } from './options.js'
@@ -43,6 +45,8 @@ export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | '
   readonly parsed: ParsedConnection
   /** How values are mapped for whoever does not say. */
   readonly codec: Codec
+  /** Of all connections of the driver. */
+  readonly deadlocks: Deadlocks
 }
 
 /** The pool limits these itself, and destroys a connection that does not answer them. */
@@ -191,6 +195,15 @@ export class PostgresConnection implements Connection {
     const writable = standby === 'off' && readOnly === 'off'
     if (!writable || !(classified instanceof ReadOnlyEndpointError)) return classified
     return new StatementError(classified.message, { code: classified.code, cause: error })
+  }
+
+  deadlocked(error: DeadlockError, text: string): void {
+    this.#parts.deadlocks.noted(error, this, text)
+  }
+
+  /** What it was asked last, as far as it may be known to somebody else's deadlock. */
+  get lately(): string | undefined {
+    return this.#statements.lately
   }
 
   async cancel(signal: AbortSignal): Promise<void> {

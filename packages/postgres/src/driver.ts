@@ -22,6 +22,7 @@ import { ArrayTypes, arrayTypesQuery } from './array-types.js'
 import { classify } from './classify.js'
 import { type Codec, noTransform, plain, TableCodec } from './codec.js'
 import { PostgresConnection } from './connection.js'
+import { Deadlocks } from './deadlocks.js'
 import { librarySql } from './library.js'
 import { LibrarySocket } from './library-socket.js'
 import { describeEndpoint, type ParsedConnection, type TargetSessionAttrs } from './options.js'
@@ -34,6 +35,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   readonly system = 'postgresql'
   readonly parsed: ParsedConnection
   readonly arrays: ArrayTypes
+  readonly deadlocks: Deadlocks = new Deadlocks()
   readonly #deadlines: Deadlines
   readonly #statement: Resilience['statement']
   readonly #connectTimeoutMs: number
@@ -181,6 +183,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       arrays: this.arrays,
       codec: this.#codec,
       deadlines: this.#deadlines,
+      deadlocks: this.deadlocks,
       timeoutMs: this.#statement.timeoutMs,
       cancelTimeoutMs: this.#statement.cancelTimeoutMs,
     })
@@ -196,6 +199,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       signal.removeEventListener('abort', abort)
     }
     this.#parameters = connection.parameters
+    this.deadlocks.watch(connection, socket)
     return connection
   }
 

@@ -2,6 +2,8 @@
 
 import {
   Deadlines,
+  type DeadlockReport,
+  deadlockReport,
   describeGiven,
   InvalidOptionsError,
   type OptionProblem,
@@ -14,9 +16,13 @@ import {
 import type { Options, PostgresType, Sql } from 'postgres'
 import type { PostgresConnection } from './connection.js'
 import { PostgresDriver } from './driver.js'
+import { relationsOf } from './foreign-keys-without-index.js'
 import { type LibrarySql, librarySql } from './library.js'
 import { Listener } from './listener.js'
 import { parsePoolOptions, type StockClient } from './options.js'
+
+/** How long a report waits for a connection, and for an answer. */
+const ASK_MS = 5_000
 
 /** What the pool decides itself; asking for it is an error that names the option of ours. */
 type OwnedByPool =
@@ -91,6 +97,23 @@ export class PostgresPool extends Pool<PostgresConnection> {
     const { beforeConnect } = resilience.hooks
     const credentials = async (signal: AbortSignal) => (await beforeConnect?.({ signal })) ?? undefined
     this.listener = new Listener(driver, deadlines, resilience.pool, credentials)
+  }
+
+  /**
+   * The deadlocks that this pool's statements were victims of: which statements were in each other's way, how often, how
+   * bad it is, and what may be done about it; also those that `withTransaction` has run again. For the tables involved the
+   * catalogue is asked, on a connection of the pool, for foreign keys without an index; where it does not answer within
+   * five seconds, the report does without. Never rejects.
+   *
+   * @param options `reset`: counts from zero again, after this answer
+   */
+  async deadlockReport({ reset = false }: { readonly reset?: boolean } = {}): Promise<DeadlockReport> {
+    const { log } = this.driver.deadlocks
+    const report = await deadlockReport(log, (names, ids) =>
+      this.lease(({ connection }) => relationsOf(connection, names, ids, ASK_MS), { timeoutMs: ASK_MS }),
+    )
+    if (reset) log.reset()
+    return report
   }
 
   protected override closeOthers(timeoutMs: number): Promise<void> {

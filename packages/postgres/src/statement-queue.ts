@@ -9,6 +9,7 @@ import {
   ConnectError,
   ConnectionLostError,
   type Deadlines,
+  DeadlockError,
   type ErrorSite,
   type MooringsError,
 } from '@moorings/core'
@@ -29,6 +30,8 @@ export interface QueueOwner {
   readonly lost: MooringsError | undefined
   classify(error: unknown, at: ErrorSite): MooringsError
   cancel(signal: AbortSignal): Promise<void>
+  /** The server has ended a statement to end a deadlock; nobody has heard of it yet. */
+  deadlocked(error: DeadlockError, text: string): void
   destroy(reason: MooringsError): void
   /** Reads on from a socket that was paused for a COPY whose stream is gone. */
   resume(): void
@@ -49,6 +52,11 @@ export interface QueueParts {
   readonly cancelTimeoutMs: number
 }
 
+/** A statement that is longer is forgotten with its end. */
+const LONGEST_KEPT = 10_000
+/** The end of a deadlock reaches both of its sides at about the same time, and the one that goes on has gone on by then. */
+const NEW_MS = 10
+
 export class StatementQueue {
   readonly #owner: QueueOwner
   readonly #parts: QueueParts
@@ -56,6 +64,8 @@ export class StatementQueue {
   readonly #whenQuiet: (() => void)[] = []
   #count = 0
   #current: Job | undefined
+  #startedAt = 0
+  #previous = ''
   /** What the library had written when it was given the current statement. */
   #writesBefore = 0
   /** A transaction that has begun, for all but the server. */
@@ -77,6 +87,17 @@ export class StatementQueue {
   get activity(): 'idle' | 'running' | 'cancelling' {
     const job = this.#current
     return job === undefined ? 'idle' : job.interrupted ? 'cancelling' : 'running'
+  }
+
+  /**
+   * What the server was doing for this connection when it ended somebody else's statement, of which one hears now: what was
+   * begun since then came after it. Undefined where that is not known any more.
+   */
+  get lately(): string | undefined {
+    const job = this.#current
+    const isNew = this.#parts.deadlines.clock.now() - this.#startedAt < NEW_MS
+    const text = job === undefined || isNew ? this.#previous : textOf(job.query)
+    return text === '' ? undefined : text
   }
 
   /** Carries out a query of postgres.js, made by any instance. It is the query itself that resolves or rejects. */
@@ -117,6 +138,7 @@ export class StatementQueue {
       return
     }
     job.started = true
+    this.#startedAt = this.#parts.deadlines.clock.now()
     job.readyAt = this.#parts.reader.readyCount + 1
     this.#use(job.codec)
     const { query } = job
@@ -321,8 +343,10 @@ export class StatementQueue {
     this.#current = next
     if (done.look !== undefined) this.#trace?.missed()
     const { reader, marks } = this.#parts
+    const text = textOf(done.query)
+    this.#previous = text.length > LONGEST_KEPT ? '' : text
     if (reader.tags !== 0) {
-      marks.answered(reader.tags, reader.sets, textOf(done.query))
+      marks.answered(reader.tags, reader.sets, text)
       reader.forgetTags()
     }
     // Whoever hears of its end may give the connection back.
@@ -439,6 +463,7 @@ export class StatementQueue {
     if (lost === undefined) {
       // What follows a refused BEGIN is refused for that.
       const classified = this.#owner.classify(job.lead?.refused?.error ?? error, job.options.site ?? 'statement')
+      if (classified instanceof DeadlockError) this.#owner.deadlocked(classified, textOf(job.query))
       const origin = originOf(job.query.strings)
       if (origin !== undefined) addCallerFrames(classified, origin)
       return classified

@@ -1,5 +1,6 @@
 // A transaction was rolled back, cannot be begun or used as asked, or nobody knows what became of it.
 
+import type { Deadlock } from '../deadlocks/deadlock.js'
 import { isMooringsError, MooringsError, type MooringsErrorOptions, named } from './base.js'
 
 /** What has happened to a transaction as a whole; the base of those that follow. */
@@ -14,8 +15,14 @@ export class TransactionError extends MooringsError {
 
 /** The server chose this transaction as a deadlock's victim (40P01). */
 export class DeadlockError extends TransactionError {
+  /** Who blocked whom, as far as it is known here. Without values: statements are shown with `?` for each literal. */
+  readonly deadlock: Deadlock | undefined
   static {
     named(this, 'DeadlockError')
+  }
+  constructor(message: string, { deadlock, ...options }: MooringsErrorOptions & { deadlock?: Deadlock } = {}) {
+    super(message, options)
+    this.deadlock = deadlock
   }
 }
 

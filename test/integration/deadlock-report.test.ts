@@ -1,0 +1,217 @@
+// E6: who blocked whom on which relation, counted per pair, with advice drawn from the pattern. The deadlocks are real, and
+// which side is the victim is decided here: the one that comes last, and whose deadlock_timeout is the shorter.
+
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { DeadlockError } from '@moorings/core'
+import { until } from '../support/until.js'
+import { backendOf, type Db, type Orm, orms, type Tx } from './orms.js'
+import { errorOf, gate, useScene, within } from './scene.js'
+
+const scene = useScene()
+const soon = 10_000
+
+beforeAll(() =>
+  scene.admin.query(`
+    create table accounts (id int primary key, balance int);
+    create table savings (id int primary key, balance int);
+    create table parents (id int primary key);
+    create table children (id int primary key, parent_id int references parents on delete cascade);
+    create table slots (name text primary key)`),
+)
+beforeEach(() =>
+  scene.admin.query(`
+    truncate accounts, savings, parents, children, slots;
+    drop index if exists children_parent_id_idx;
+    insert into accounts values (1, 50), (2, 50);
+    insert into savings values (1, 50), (2, 50);
+    insert into parents values (1), (2)`),
+)
+
+/** What one of two transactions does: what it locks first, and what it then wants of the other's. */
+type Moves = readonly [string, string]
+
+interface Fallen {
+  readonly error: DeadlockError
+  readonly victim: number
+  readonly survivor: number
+}
+
+/** Has the two meet, and the first of them lose. */
+async function deadlock(victims: Db, victim: Moves, survivor: Moves, survivors: Db = victims): Promise<Fallen> {
+  const ready = gate()
+  const waiting = gate()
+  const holding = gate()
+  let victimPid = 0
+  let survivorPid = 0
+  const begin = async (tx: Tx, timeout: string, [first]: Moves) => {
+    await tx.query(`set local deadlock_timeout = '${timeout}'`)
+    await tx.query(first)
+    return backendOf(tx)
+  }
+  const falls = victims.transaction(async (tx) => {
+    victimPid = await begin(tx, '20ms', victim)
+    holding.open()
+    await waiting.opened
+    await tx.query(victim[1])
+  })
+  const survives = survivors.transaction(async (tx) => {
+    survivorPid = await begin(tx, '60s', survivor)
+    ready.open()
+    await holding.opened
+    await tx.query(survivor[1])
+  })
+  const fallen = errorOf(falls)
+  await within(soon, Promise.all([ready.opened, holding.opened]))
+  const waiters = `select pid from pg_stat_activity where wait_event_type = 'Lock'`
+  await until(async () => (await scene.admin.query<{ pid: number }>(waiters)).some(({ pid }) => pid === survivorPid), {
+    what: 'the survivor to wait for the victim',
+  })
+  waiting.open()
+  const [error] = await within(soon, Promise.all([fallen, survives]))
+  if (!(error instanceof DeadlockError)) throw error
+  return { error, victim: victimPid, survivor: survivorPid }
+}
+
+const change = (table: string, id: number, note = '') =>
+  `update ${table} set balance = balance + 90210 where id = ${id} /* SECRET ${note} */`
+
+describe.each(orms)('$name', (orm: Orm) => {
+  it('E6: two accounts in opposite order: both statements, who they were, and where', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
+    const { error, victim, survivor } = await deadlock(
+      db,
+      [change('accounts', 1), change('accounts', 2)],
+      [change('accounts', 2), change('accounts', 1)],
+    )
+    const statement = 'update accounts set balance = balance + ? where id = ?'
+    const wait = { statement, waitsFor: 'transaction', lockMode: 'ShareLock', objects: [] }
+    expect(error.deadlock).toEqual({
+      sides: [
+        { ...wait, pid: victim, relation: 'accounts' },
+        { ...wait, pid: survivor, relation: undefined },
+      ],
+      checked: [],
+    })
+    const report = await db.pool.deadlockReport()
+    expect(report).toMatchObject({
+      total: 1,
+      others: 0,
+      unindexedForeignKeys: [],
+      pairs: [{ count: 1, tables: ['accounts'], severity: 'low', sides: [{ statement }, { statement }] }],
+    })
+    expect(report.pairs[0]?.advice.map(({ kind }) => kind)).toEqual(['row-order', 'retry'])
+    for (const shown of [report, error]) expect(JSON.stringify(shown)).not.toMatch(/SECRET|90210/)
+  })
+
+  it('E6: two tables in opposite order: one pair, whichever side was the victim', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
+    const one: Moves = [change('accounts', 1), change('savings', 1, 'one')]
+    const other: Moves = [change('savings', 1), change('accounts', 1, 'other')]
+    await deadlock(db, one, other)
+    await deadlock(db, other, one)
+    const { total, pairs } = await db.pool.deadlockReport({ reset: true })
+    expect(total).toBe(2)
+    expect(pairs).toMatchObject([{ count: 2, tables: ['accounts', 'savings'] }])
+    expect(pairs[0]?.advice[0]).toMatchObject({
+      kind: 'table-order',
+      text: expect.stringContaining('accounts, savings'),
+    })
+    expect(await db.pool.deadlockReport()).toMatchObject({ total: 0, pairs: [] })
+  })
+
+  it('E6: a child inserted against a parent deleted: the foreign key without an index is found, until it has one', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
+    const { error } = await deadlock(
+      db,
+      ['insert into children values (1, 1)', 'insert into children values (2, 2)'],
+      ['delete from parents where id = 2', 'delete from parents where id = 1'],
+    )
+    expect(error.deadlock).toMatchObject({ checked: ['parents'], sides: [{ relation: 'parents' }, {}] })
+    const remedy = 'CREATE INDEX CONCURRENTLY ON "public"."children" ("parent_id")'
+    const found = await db.pool.deadlockReport()
+    expect(found).toMatchObject({
+      unindexedForeignKeys: [
+        {
+          name: 'children_parent_id_fkey',
+          schema: 'public',
+          table: 'children',
+          columns: ['parent_id'],
+          references: { schema: 'public', table: 'parents' },
+          remedy,
+        },
+      ],
+      pairs: [{ tables: ['children', 'parents'] }],
+    })
+    expect(found.pairs[0]?.advice.map(({ kind }) => kind)).toEqual([
+      'foreign-key-index',
+      'parent-first',
+      'table-order',
+      'retry',
+    ])
+    await scene.admin.query(remedy)
+    const mended = await db.pool.deadlockReport()
+    expect(mended.unindexedForeignKeys).toEqual([])
+    expect(mended.pairs[0]?.advice[0]?.kind).toBe('parent-first')
+  })
+
+  it('E6: keys inserted in opposite order: the index where they met is told as its table', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
+    const insert = (name: string) => `insert into slots values ('${name}')`
+    const { error } = await deadlock(db, [insert('a'), insert('b')], [insert('b'), insert('a')])
+    expect(error.deadlock?.sides[0]?.relation).toBe('slots_pkey')
+    const { pairs } = await db.pool.deadlockReport()
+    expect(pairs).toMatchObject([{ tables: ['slots'] }])
+    expect(pairs[0]?.advice[0]?.kind).toBe('insert-order')
+  })
+
+  it('E6: locks of whole tables: their names are found by their numbers', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
+    const other = scene.open(orm)
+    const lock = (table: string) => `do $$ begin lock table ${table}; end $$`
+    const { error } = await deadlock(
+      db,
+      [lock('accounts'), lock('savings')],
+      [lock('savings'), lock('accounts')],
+      other,
+    )
+    expect(error.deadlock?.sides).toMatchObject([
+      { waitsFor: 'relation', lockMode: 'AccessExclusiveLock', statement: 'do ?' },
+      // Another pool's.
+      { waitsFor: 'relation', lockMode: 'AccessExclusiveLock', statement: undefined },
+    ])
+    const { pairs } = await db.pool.deadlockReport()
+    expect(pairs).toMatchObject([{ tables: ['accounts', 'savings'] }])
+    expect(pairs[0]?.advice[0]?.kind).toBe('table-locks')
+    expect((await other.pool.deadlockReport()).total).toBe(0)
+  })
+
+  it('E6: of what was run again, too; and after the pool was closed without the catalogue', async () => {
+    const retry = { initialDelayMs: 1 }
+    const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 }, transaction: { retry } })
+    const held = gate()
+    let there = 0
+    const move = (from: number, to: number) =>
+      db.withTransaction(async (tx) => {
+        await tx.query("set local deadlock_timeout = '20ms'")
+        await tx.query(change('accounts', from))
+        if (++there === 2) held.open()
+        await held.opened
+        await tx.query(change('accounts', to))
+      })
+    await within(soon, Promise.all([move(1, 2), move(2, 1)]))
+    await db.close()
+    const report = await db.pool.deadlockReport()
+    expect(report).toMatchObject({ total: 1, pairs: [{ tables: ['accounts'] }] })
+    expect(report.unindexedForeignKeys).toBeUndefined()
+  })
+
+  it('E6: an error of that code that is no deadlock of the server is counted by its statement', async () => {
+    const db = scene.open(orm)
+    const raise = `do $$ begin raise exception 'made up' using errcode = '40P01', detail = 'SECRET'; end $$`
+    const error = await errorOf(db.query(raise))
+    expect(error).toBeInstanceOf(DeadlockError)
+    expect(error).toMatchObject({ deadlock: { sides: [{ statement: 'do ?', waitsFor: undefined }], checked: [] } })
+    expect(JSON.stringify(error)).not.toContain('SECRET')
+    expect((await db.pool.deadlockReport()).pairs).toMatchObject([{ count: 1, tables: [] }])
+  })
+})
