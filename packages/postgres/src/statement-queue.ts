@@ -17,6 +17,7 @@ import type { ArrayTypes } from './array-types.js'
 import type { AsideAnswer, Asides } from './aside.js'
 import type { Codec } from './codec.js'
 import { type Job, jobFor, keepParameters, type Lead, mapChunks, mapValue, type RunOptions } from './job.js'
+import { Lately } from './lately.js'
 import { isResult, type LibraryOptions, type LibraryQuery, serverError } from './library.js'
 import type { LibrarySocket } from './library-socket.js'
 import { originOf } from './origins.js'
@@ -52,20 +53,14 @@ export interface QueueParts {
   readonly cancelTimeoutMs: number
 }
 
-/** A statement that is longer is forgotten with its end. */
-const LONGEST_KEPT = 10_000
-/** The end of a deadlock reaches both of its sides at about the same time, and the one that goes on has gone on by then. */
-const NEW_MS = 10
-
 export class StatementQueue {
   readonly #owner: QueueOwner
   readonly #parts: QueueParts
   readonly #waiting: Job[] = []
   readonly #whenQuiet: (() => void)[] = []
+  readonly #lately = new Lately()
   #count = 0
   #current: Job | undefined
-  #startedAt = 0
-  #previous = ''
   /** What the library had written when it was given the current statement. */
   #writesBefore = 0
   /** A transaction that has begun, for all but the server. */
@@ -89,15 +84,10 @@ export class StatementQueue {
     return job === undefined ? 'idle' : job.interrupted ? 'cancelling' : 'running'
   }
 
-  /**
-   * What the server was doing for this connection when it ended somebody else's statement, of which one hears now: what was
-   * begun since then came after it. Undefined where that is not known any more.
-   */
+  /** What the server was doing for this connection, for whom the deadlock of another one ends just now. */
   get lately(): string | undefined {
     const job = this.#current
-    const isNew = this.#parts.deadlines.clock.now() - this.#startedAt < NEW_MS
-    const text = job === undefined || isNew ? this.#previous : textOf(job.query)
-    return text === '' ? undefined : text
+    return this.#lately.at(this.#parts.deadlines.clock.now(), job === undefined ? '' : textOf(job.query))
   }
 
   /** Carries out a query of postgres.js, made by any instance. It is the query itself that resolves or rejects. */
@@ -138,7 +128,7 @@ export class StatementQueue {
       return
     }
     job.started = true
-    this.#startedAt = this.#parts.deadlines.clock.now()
+    this.#lately.started(this.#parts.deadlines.clock.now())
     job.readyAt = this.#parts.reader.readyCount + 1
     this.#use(job.codec)
     const { query } = job
@@ -344,7 +334,7 @@ export class StatementQueue {
     if (done.look !== undefined) this.#trace?.missed()
     const { reader, marks } = this.#parts
     const text = textOf(done.query)
-    this.#previous = text.length > LONGEST_KEPT ? '' : text
+    this.#lately.ended(text)
     if (reader.tags !== 0) {
       marks.answered(reader.tags, reader.sets, text)
       reader.forgetTags()

@@ -1,0 +1,28 @@
+// What a connection was doing a moment ago: as seen by somebody else's deadlock, of which one hears when it is over.
+
+/** A statement that is longer is forgotten with its end. */
+const LONGEST_KEPT = 10_000
+/** The end of a deadlock reaches both of its sides at about the same time, and the one that goes on has gone on by then. */
+const NEW_MS = 10
+/** A COMMIT may wait for somebody as well, for the sake of deferred constraints, but hardly ever does. */
+const NEW_COMMIT_MS = 500
+
+export class Lately {
+  #startedAt = 0
+  #previous = ''
+
+  started(now: number): void {
+    this.#startedAt = now
+  }
+
+  ended(text: string): void {
+    this.#previous = text.length > LONGEST_KEPT ? '' : text
+  }
+
+  /** @returns the statement that was under way, rather than one that has only just been begun; undefined if not known */
+  at(now: number, current: string): string | undefined {
+    const isNew = now - this.#startedAt < (/^\s*(?:commit|end)\b/i.test(current) ? NEW_COMMIT_MS : NEW_MS)
+    const text = current === '' || isNew ? this.#previous : current
+    return text === '' ? undefined : text
+  }
+}
