@@ -3,6 +3,15 @@
 
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { DeadlockError } from '@moorings/core'
+import { deadlockReport as deadlocksOfDrizzle, violationStats as violationsOfDrizzle } from '@moorings/drizzle'
+import { drizzle } from '@moorings/drizzle/postgres-js'
+import {
+  deadlockReport as deadlocksOfKysely,
+  ResilientPostgresDialect,
+  violationStats as violationsOfKysely,
+} from '@moorings/kysely'
+import { createPool } from '@moorings/postgres'
+import { Kysely, sql } from 'kysely'
 import { until } from '../support/until.js'
 import { backendOf, type Db, type Orm, orms, type Tx } from './orms.js'
 import { errorOf, gate, useScene, within } from './scene.js'
@@ -213,5 +222,30 @@ describe.each(orms)('$name', (orm: Orm) => {
     expect(error).toMatchObject({ deadlock: { sides: [{ statement: 'do ?', waitsFor: undefined }], checked: [] } })
     expect(JSON.stringify(error)).not.toContain('SECRET')
     expect((await db.pool.deadlockReport()).pairs).toMatchObject([{ count: 1, tables: [] }])
+  })
+})
+
+describe('deadlockReport() and violationStats()', () => {
+  const raise = `do $$ begin raise exception 'made up' using errcode = '40P01'; end $$`
+
+  it('E6: are asked of a Drizzle database, and refused to a transaction, which knows no pool', async () => {
+    const db = drizzle({ client: scene.closing(createPool(scene.url)) })
+    await errorOf(db.execute(raise))
+    expect((await deadlocksOfDrizzle(db)).total).toBe(1)
+    expect(await violationsOfDrizzle(db)).toMatchObject({ total: 0, constraints: [] })
+    const ofTransaction = await db.transaction((tx) => errorOf(deadlocksOfDrizzle(tx)))
+    expect(ofTransaction).toMatchObject({ problems: [{ path: 'db', allowed: 'the root database' }] })
+    expect((await deadlocksOfDrizzle(db, { reset: true })).total).toBe(1)
+    expect((await deadlocksOfDrizzle(db)).total).toBe(0)
+  })
+
+  it('E6: are asked of a Kysely database, and of a transaction of it', async () => {
+    const client = scene.closing(createPool(scene.url))
+    const db = new Kysely<object>({ dialect: new ResilientPostgresDialect({ client }) })
+    await errorOf(sql.raw(raise).execute(db))
+    expect((await deadlocksOfKysely(db)).total).toBe(1)
+    expect(await db.transaction().execute((tx) => violationsOfKysely(tx))).toMatchObject({ total: 0, constraints: [] })
+    expect((await db.transaction().execute((tx) => deadlocksOfKysely(tx, { reset: true }))).total).toBe(1)
+    expect((await deadlocksOfKysely(db)).total).toBe(0)
   })
 })

@@ -2,6 +2,7 @@ export {
   afterCommit,
   afterRollback,
   currentTransaction,
+  type DeadlockReport,
   idempotent,
   type OptionsFromEnv,
   optionsFromEnv,
@@ -16,6 +17,7 @@ export {
   type StatementStats,
   type TransactionContext,
   type TransactionOptions,
+  type ViolationStats,
   violationIn,
 } from '@moorings/core'
 export * from '@moorings/core/errors'
@@ -30,6 +32,7 @@ export {
   isUniqueViolation,
   type ViolationGuard,
 } from './guards.js'
+export { deadlockReport, violationStats } from './insight.js'
 export { registerTables } from './register-tables.js'
 export { withResilience } from './resilience.js'
 export type { Resilient, SessionOf, TransactionOf } from './types.js'

@@ -2,6 +2,7 @@ export {
   afterCommit,
   afterRollback,
   currentTransaction,
+  type DeadlockReport,
   idempotent,
   type OptionsFromEnv,
   optionsFromEnv,
@@ -16,6 +17,7 @@ export {
   type StatementStats,
   type TransactionContext,
   type TransactionOptions,
+  type ViolationStats,
   violationIn,
 } from '@moorings/core'
 export * from '@moorings/core/errors'
@@ -37,6 +39,7 @@ export {
   isUniqueViolation,
   type ViolationGuard,
 } from './guards.js'
+export { deadlockReport, violationStats } from './insight.js'
 export { withAdvisoryLock } from './with-advisory-lock.js'
 export { withSession } from './with-session.js'
 export { type TransactionHost, withTransaction } from './with-transaction.js'

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
+import type { z } from 'zod'
 import {
   CheckViolationError,
   ConstraintViolationError,
@@ -11,12 +12,17 @@ import {
   UniqueViolationError,
 } from '../errors.js'
 
+/** As a schema library has them. */
+type Validated = Awaited<ReturnType<z.ZodString['~standard']['validate']>>
+type StandardIssue = NonNullable<Validated['issues']>[number]
+
 const site = { schema: 'public', table: 'users', constraint: 'secret_constraint' }
 const taken = (columns?: readonly string[]) => new UniqueViolationError('secret message', { ...site, columns })
 
 describe('issues', () => {
   it('are at the columns, one for each', () => {
-    expect(toIssues(taken(['email']))).toEqual([{ message: 'This is already taken', path: ['email'] }])
+    const issues: readonly StandardIssue[] | undefined = toIssues(taken(['email']))
+    expect(issues).toEqual([{ message: 'This is already taken', path: ['email'] }])
     expect(toIssues(taken(['tenant', 'email']))).toEqual([
       { message: 'This combination is already taken', path: ['tenant'] },
       { message: 'This combination is already taken', path: ['email'] },

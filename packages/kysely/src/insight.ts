@@ -1,0 +1,33 @@
+// What the pool of a database has noticed: violated constraints and deadlocks.
+
+import type { DeadlockReport, ViolationStats } from '@moorings/core'
+import type { Kysely } from 'kysely'
+import { handleOf } from './driver.js'
+
+/**
+ * How often which constraint was violated by the statements of this database's pool, since it was made or the counts were
+ * reset.
+ *
+ * @param options `reset`: counts from zero again, after this answer
+ */
+export async function violationStats<DB>(
+  db: Kysely<DB>,
+  options?: { readonly reset?: boolean },
+): Promise<ViolationStats> {
+  const { pool } = await handleOf(db)
+  return pool.violationStats(options)
+}
+
+/**
+ * The deadlocks that statements of this database's pool were victims of: which statements were in each other's way, how
+ * often, how bad it is, and what may be done about it. Asks the catalogue for foreign keys without an index.
+ *
+ * @param options `reset`: counts from zero again, after this answer
+ */
+export async function deadlockReport<DB>(
+  db: Kysely<DB>,
+  options?: { readonly reset?: boolean },
+): Promise<DeadlockReport> {
+  const { pool } = await handleOf(db)
+  return pool.deadlockReport(options)
+}
