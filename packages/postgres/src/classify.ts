@@ -128,9 +128,15 @@ function isLoss(error: unknown, code: string | undefined): boolean {
 
 /** An error's message, as far as it may be shown. */
 export function messageOf(error: unknown): string {
+  return (
+    ownMessageOf(error) ?? messageOfSeveral(error) ?? textOf(error, 'code') ?? 'The driver failed without saying why'
+  )
+}
+
+function ownMessageOf(error: unknown): string | undefined {
   const message = textOf(error, 'message')
   const code = textOf(error, 'code')
-  if (message === undefined) return messageOfSeveral(error) ?? code ?? 'The driver failed without saying why'
+  if (message === undefined) return undefined
   // `Unexpected token …, "…" is not valid JSON`: a parser quoting the value it was given.
   if (textOf(error, 'name') === 'SyntaxError') return 'A value could not be parsed (SyntaxError)'
   // Node quotes the value: `… Received type number (41)`.
@@ -141,9 +147,14 @@ export function messageOf(error: unknown): string {
 /** Node reports a host none of whose addresses answers by an AggregateError without a message. */
 function messageOfSeveral(error: unknown): string | undefined {
   const errors = read(error, 'errors')
-  if (!Array.isArray(errors)) return undefined
-  const messages = errors.map((one) => textOf(one, 'message')).filter((message) => message !== undefined)
-  return messages.length === 0 ? undefined : [...new Set(messages)].join('; ')
+  try {
+    if (!Array.isArray(errors)) return undefined
+    const messages = errors.map(ownMessageOf).filter((message) => message !== undefined)
+    return messages.length === 0 ? undefined : [...new Set(messages)].join('; ')
+  } catch {
+    // A list that does not want to be looked at.
+    return undefined
+  }
 }
 
 // In every language the server speaks; what it says outside of quotes is its own.

@@ -97,9 +97,14 @@ export function named(errorClass: { readonly prototype: MooringsError }, name: s
 
 function describeCause(cause: unknown): { name: string; code?: string } | undefined {
   if (typeof cause !== 'object' || cause === null) return undefined
-  const name = 'name' in cause && typeof cause.name === 'string' ? cause.name : 'Error'
-  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined
-  return code === undefined ? { name } : { name, code }
+  try {
+    const name = 'name' in cause && typeof cause.name === 'string' ? cause.name : 'Error'
+    const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined
+    return code === undefined ? { name } : { name, code }
+  } catch {
+    // A getter or a proxy of somebody else's: an error about an error helps nobody.
+    return { name: 'Error' }
+  }
 }
 
 /** Whether a value is one of ours, also from another copy of the package. */
