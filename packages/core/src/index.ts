@@ -1,6 +1,7 @@
 export { type Backoff, backoffDelay, connectBackoff } from './backoff.js'
 export { addCallerFrames } from './caller-frames.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
+export type { Completion, Constraints } from './constraints/constraints.js'
 export type {
   ConstraintWords,
   ErrorOptions,

@@ -97,8 +97,9 @@ export class LeasedConnection implements DatabaseConnection {
     const { signal } = options
     const idempotent = saidIdempotent()
     let resends: Resends<PostgresConnection> | undefined
+    let scope: TransactionScope<PostgresConnection> | undefined
     try {
-      const scope = this.#scope
+      scope = this.#scope
       if (scope === undefined) await this.#ready(signal)
       for (;;) {
         const lease = this.#lease
@@ -111,7 +112,8 @@ export class LeasedConnection implements DatabaseConnection {
             count,
           } = await connection.execute<R>(this.#statement(compiledQuery), {
             codec: this.#codec,
-            failed: scope && ((error) => scope.noteError(error)),
+            bare: scope === undefined,
+            failed: scope && ((error) => scope?.noteError(error)),
             signal: this.#cancellable(signal),
             timeoutMs: resends?.timeoutMs,
           })
@@ -127,6 +129,7 @@ export class LeasedConnection implements DatabaseConnection {
       }
     } catch (error) {
       if (this.#heard(signal, error)) return { rows: [] }
+      if (scope === undefined) await this.#completed(error)
       addCallerFrames(error, new Error())
       throw error
     } finally {
@@ -150,7 +153,7 @@ export class LeasedConnection implements DatabaseConnection {
       throw error
     }
     const noteError = (error: unknown) => scope?.noteError(error)
-    const run = { failed: noteError, signal }
+    const run = { bare: scope === undefined, failed: noteError, signal }
     try {
       for await (const rows of this.#connectionIn(scope).stream<R>(
         this.#statement(compiledQuery),
@@ -162,6 +165,7 @@ export class LeasedConnection implements DatabaseConnection {
       }
     } catch (error) {
       if (this.#heard(signal, error)) return
+      if (scope === undefined) await this.#completed(error)
       throw error
     } finally {
       this.#letGo()
@@ -333,6 +337,27 @@ export class LeasedConnection implements DatabaseConnection {
   #mayMove(lease: Lease<PostgresConnection>, signal: AbortSignal | undefined): boolean {
     const own = this.#uses === 1 && this.#lease === lease && lease.session === undefined
     return own && this.ambient === undefined && !this.#released && !this.#killed && signal?.aborted !== true
+  }
+
+  /**
+   * What a constraint refused is told when it is known what of. Its connection goes back before that, where it is no longer
+   * needed for what was left on it: whatever comes next on this handle takes another one.
+   */
+  async #completed(error: unknown): Promise<void> {
+    const lease = this.#lease
+    const free = lease !== undefined && this.#isFree(lease)
+    const completing = this.#pool.constraints.complete(error, { holds: lease !== undefined && !free })
+    if (completing === undefined) return
+    if (free) {
+      this.#lease = undefined
+      lease.release()
+    }
+    await completing
+  }
+
+  #isFree(lease: Lease<PostgresConnection>): boolean {
+    if (this.#uses !== 1 || lease.session !== undefined || lease.released || lease.lost) return false
+    return lease.connection.sessionState === 'clean' && lease.connection.transactionStatus === 'idle'
   }
 
   async #move(

@@ -24,6 +24,8 @@ import {
   TransactionAbortedError,
   UniqueViolationError,
 } from '@moorings/core'
+import { anyQuote, read, textOf } from './error-text.js'
+import { directionOf } from './violation-detail.js'
 
 type Make = (message: string, options: MooringsErrorOptions, error: unknown) => MooringsError
 
@@ -33,10 +35,13 @@ function site(error: unknown): ConstraintSite {
     constraint: textOf(error, 'constraint_name'),
     schema: textOf(error, 'schema_name'),
     table: textOf(error, 'table_name'),
+    // As the library has it.
+    domain: textOf(error, 'data type_name') ?? textOf(error, 'datatype_name'),
   }
 }
 
-const foreignKey: Make = (message, options, error) => new ForeignKeyViolationError(message, site(error), options)
+const foreignKey: Make = (message, options, error) =>
+  new ForeignKeyViolationError(message, { ...site(error), direction: directionOf(error) }, options)
 
 const notNull: Make = (message, options, error) => {
   const column = textOf(error, 'column_name')
@@ -157,8 +162,6 @@ function messageOfSeveral(error: unknown): string | undefined {
   }
 }
 
-// In every language the server speaks; what it says outside of quotes is its own.
-const anyQuote = '"«»‹›“”„‟「」『』'
 const quoted = new RegExp(`[${anyQuote}](?:[^]*[${anyQuote}]|[^]*$)`)
 
 /** From the first quote to the last: a value may hold quotes itself. */
@@ -171,20 +174,5 @@ function isOurs(error: unknown): error is MooringsError {
     return isMooringsError(error)
   } catch {
     return false
-  }
-}
-
-function textOf(error: unknown, key: string): string | undefined {
-  const value = read(error, key)
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
-/** A property of anything. Getters and proxies may throw; an error about an error helps nobody. */
-function read(error: unknown, key: string): unknown {
-  if ((typeof error !== 'object' && typeof error !== 'function') || error === null) return undefined
-  try {
-    return Reflect.get(error, key)
-  } catch {
-    return undefined
   }
 }

@@ -8,6 +8,10 @@ import {
   type CommitTicket,
   ConnectError,
   type ConnectRequest,
+  type ConstraintFacts,
+  type ConstraintSite,
+  type Constraints,
+  type ConstraintViolationError,
   type Credentials,
   type Deadlines,
   type Driver,
@@ -17,17 +21,20 @@ import {
   InvalidOptionsError,
   type MooringsError,
   type Resilience,
+  type ViolationDetail,
 } from '@moorings/core'
 import { ArrayTypes, arrayTypesQuery } from './array-types.js'
 import { classify } from './classify.js'
 import { type Codec, noTransform, plain, TableCodec } from './codec.js'
 import { PostgresConnection } from './connection.js'
+import { constraintOf } from './constraint-of.js'
 import { Deadlocks } from './deadlocks.js'
 import { librarySql } from './library.js'
 import { LibrarySocket } from './library-socket.js'
 import { describeEndpoint, type ParsedConnection, type TargetSessionAttrs } from './options.js'
 import { outcomeOf } from './outcome.js'
 import { openSocket } from './socket.js'
+import { detailOf } from './violation-detail.js'
 import { warn } from './warn.js'
 import { BackendReader } from './wire.js'
 
@@ -36,6 +43,8 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   readonly parsed: ParsedConnection
   readonly arrays: ArrayTypes
   readonly deadlocks: Deadlocks = new Deadlocks()
+  /** Of the pool that it makes connections for: what violations are completed by, before their callers hear of them. */
+  constraints: Constraints<PostgresConnection> | undefined
   readonly #deadlines: Deadlines
   readonly #statement: Resilience['statement']
   readonly #connectTimeoutMs: number
@@ -72,6 +81,18 @@ export class PostgresDriver implements Driver<PostgresConnection> {
    */
   outcomeOf(ticket: CommitTicket, connection: PostgresConnection, signal: AbortSignal): Promise<CommitOutcome> {
     return outcomeOf(ticket, connection, signal)
+  }
+
+  constraintOf(
+    site: ConstraintSite,
+    connection: PostgresConnection,
+    signal: AbortSignal,
+  ): Promise<ConstraintFacts | undefined> {
+    return constraintOf(site, connection, signal)
+  }
+
+  detailOf({ cause }: ConstraintViolationError): ViolationDetail | undefined {
+    return detailOf(cause)
   }
 
   async connect(request: ConnectRequest, notified?: NotificationListener): Promise<PostgresConnection> {
@@ -186,6 +207,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       deadlocks: this.deadlocks,
       timeoutMs: this.#statement.timeoutMs,
       cancelTimeoutMs: this.#statement.cancelTimeoutMs,
+      complete: (error, completion) => this.constraints?.complete(error, completion),
     })
     const abort = () => connection.destroy(classify(signal.reason, 'connect'))
     signal.addEventListener('abort', abort, { once: true })

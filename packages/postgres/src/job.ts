@@ -11,6 +11,8 @@ export interface RunOptions extends ExecuteOptions {
   readonly site?: ErrorSite
   /** Refuse what leaves a transaction open: the connection goes back to the pool after this statement. */
   readonly alone?: boolean
+  /** The error of a violated constraint is told as it is: whoever asked completes it. */
+  readonly bare?: boolean
   /** Called with the error the caller gets, before the caller gets it. */
   readonly failed?: (error: unknown) => void
   /**
@@ -66,6 +68,8 @@ export interface Job {
   look: string | undefined
   deadline: Deadline | undefined
   aborted: (() => void) | undefined
+  /** Tells the caller what is being completed for it, as far as that has come. */
+  hurry: (() => void) | undefined
 }
 
 export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): Job {
@@ -92,6 +96,7 @@ export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): 
     look: undefined,
     deadline: undefined,
     aborted: undefined,
+    hurry: undefined,
   }
 }
 

@@ -94,6 +94,7 @@ export class PostgresPool extends Pool<PostgresConnection> {
     const deadlines = new Deadlines(systemClock)
     const driver = new PostgresDriver(parsed.connection, resilience, deadlines)
     super({ driver, resilience, name, deadlines })
+    driver.constraints = this.constraints
     const { beforeConnect } = resilience.hooks
     const credentials = async (signal: AbortSignal) => (await beforeConnect?.({ signal })) ?? undefined
     this.listener = new Listener(driver, deadlines, resilience.pool, credentials)

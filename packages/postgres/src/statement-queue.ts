@@ -6,6 +6,7 @@
 import type { Duplex } from 'node:stream'
 import {
   addCallerFrames,
+  type Completion,
   ConnectError,
   ConnectionLostError,
   type Deadlines,
@@ -51,6 +52,8 @@ export interface QueueParts {
   readonly send: (query: LibraryQuery) => void
   readonly timeoutMs: number
   readonly cancelTimeoutMs: number
+  /** Adds to the error of a violated constraint what is known of that. It may take a while; it never rejects. */
+  readonly complete?: (error: unknown, completion: Completion) => Promise<void> | undefined
 }
 
 export class StatementQueue {
@@ -255,6 +258,8 @@ export class StatementQueue {
     this.#unbegun(job, false)
     const { lost } = this.#owner
     if (job.stream !== undefined) {
+      // Whoever reads or writes it cannot be kept waiting.
+      this.#parts.complete?.(explained, { wait: false })
       job.stream.destroy(explained instanceof Error ? explained : undefined)
       // The library would end the stream with the next statement's success.
       if (job.stream.writableEnded && lost === undefined) this.#owner.destroy(outOfStep())
@@ -318,7 +323,31 @@ export class StatementQueue {
     options.failed?.(error)
     const lost = this.#owner.lost !== undefined && error instanceof ConnectionLostError
     const told = lost && options.lost !== undefined ? options.lost(error, job) : error
-    if (told !== undefined) job.reject(told)
+    if (told === undefined) return
+    const completing = this.#complete(job, told)
+    if (completing === undefined) job.reject(told)
+    else this.#tellLater(job, told, completing)
+  }
+
+  /** Not what the application's own code threw, which may be about anything. */
+  #complete({ options, thrown }: Job, error: unknown): Promise<void> | undefined {
+    // Those at COMMIT are the transaction's to complete: it has ended, and lets its connection go first.
+    if (options.bare === true || options.site === 'commit' || thrown !== undefined) return undefined
+    // A statement by itself gives its connection back meanwhile.
+    const holds = options.done === undefined || this.#parts.reader.transactionStatus !== 'idle'
+    return this.#parts.complete?.(error, { holds })
+  }
+
+  /** The connection goes on at once. Its caller's signal and limit hold for this as well: then it hears what there is. */
+  #tellLater(job: Job, error: unknown, completing: Promise<void>): void {
+    const tell = () => {
+      if (job.hurry === undefined) return
+      job.hurry = undefined
+      this.#forget(job)
+      job.reject(error)
+    }
+    job.hurry = tell
+    void completing.then(tell)
   }
 
   /** The next may start once the server has said that it is ready, and no cancel is on its way that could hit it. */
@@ -347,9 +376,13 @@ export class StatementQueue {
   }
 
   #leave(job: Job): void {
-    if (job.deadline !== undefined) this.#parts.deadlines.delete(job.deadline)
-    if (job.aborted !== undefined) job.options.signal?.removeEventListener('abort', job.aborted)
+    if (job.hurry === undefined) this.#forget(job)
     job.options.done?.()
+  }
+
+  #forget({ deadline, aborted, options }: Job): void {
+    if (deadline !== undefined) this.#parts.deadlines.delete(deadline)
+    if (aborted !== undefined) options.signal?.removeEventListener('abort', aborted)
   }
 
   // --- values ---
@@ -377,7 +410,10 @@ export class StatementQueue {
       job.stream.destroy(error)
       this.#giveUp(error)
     }
-    if (job.told) return
+    if (job.told) {
+      job.hurry?.()
+      return
+    }
     this.#tell(job, error)
     const queued = this.#waiting.indexOf(job)
     if (queued >= 0) {

@@ -265,6 +265,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
         const refused = this.driver.classify(error, 'commit')
         // It may also say that it cannot tell.
         this.#state = refused instanceof CommitOutcomeUnknownError ? 'unknown' : 'rolled-back'
+        await this.#complete(refused)
         throw refused
       }
       await this.#resolve(connection, error)
@@ -272,6 +273,14 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     }
     this.#state = outcome
     if (outcome === 'rolled-back') throw this.#failed.aborted()
+  }
+
+  /** What a deferred constraint refused; nobody waits for that with a connection that is needed no more. */
+  async #complete(refused: MooringsError): Promise<void> {
+    const completing = this.#pool.constraints.complete(refused)
+    if (completing === undefined) return
+    this.#lease.release()
+    await completing
   }
 
   #refusedCommit(): MooringsError | undefined {
