@@ -239,7 +239,8 @@ describe.each(orms)('with $name', (orm) => {
     expect(await violates(db, `delete from books where id = 3`)).toMatchObject({ direction: 'still-referenced' })
     // What is said in it is not read.
     const mute = scene.open(orm, { errors: { lookupTimeoutMs: 0, exposeValues: true } }, url.href)
-    expect(await violates(mute, taken)).toMatchObject({ columns: undefined, values: undefined })
+    const unread = await violates(mute, taken)
+    expect([unread.columns, unread.values]).toEqual([undefined, undefined])
   })
 })
 
@@ -260,6 +261,37 @@ async function languageOfTheServer(): Promise<string | undefined> {
   }
   return undefined
 }
+
+describe('who waits for what is looked up', () => {
+  it.each([
+    ['an abort', undefined],
+    ['the statement’s own limit', 200],
+  ])('hears of the violation at %s', async (_what, timeoutMs) => {
+    const { pool } = scene.open(orms[0] ?? raise(), { ...two, errors: { lookupTimeoutMs: 60_000 } })
+    const [lease, other] = [await pool.acquire(), await pool.acquire()]
+    const abort = new AbortController()
+    const statement = lease.connection.execute({ text: odd }, { signal: abort.signal, timeoutMs })
+    const told = violationOf(statement)
+    await until(() => pool.stats().waiting === 1, { what: 'the look-up to wait for a connection' })
+    if (timeoutMs === undefined) abort.abort()
+    expect(await within(5_000, told)).toMatchObject({ constraint: 'people_lower_nick', columns: undefined })
+    // The connection was free all the while.
+    expect((await lease.connection.execute({ text: 'select 1 as one' })).rows).toEqual([{ one: 1 }])
+    lease.release()
+    other.release()
+  })
+
+  it('keeps no connection waiting', async () => {
+    const { pool } = scene.open(orms[0] ?? raise(), { ...two, errors: { lookupTimeoutMs: 60_000 } })
+    const [lease, other] = [await pool.acquire(), await pool.acquire()]
+    const told = violationOf(lease.connection.execute({ text: odd }))
+    const next = await within(5_000, lease.connection.execute({ text: 'select 1 as one' }))
+    expect(next.rows).toEqual([{ one: 1 }])
+    other.release()
+    expect(await within(5_000, told)).toMatchObject({ columns: [] })
+    lease.release()
+  })
+})
 
 describe('a cursor', () => {
   it('that violates midway tells it whole, with postgres.js’s own', async () => {
