@@ -52,6 +52,22 @@ describe('what an ORM’s schema tells', () => {
     expect(driver.lookups).toEqual([])
   })
 
+  it('is gone through at the first violation, once, when modules that refer to each other are all there', () => {
+    const { pool } = pooled()
+    let times = 0
+    pool.constraints.register({
+      *[Symbol.iterator]() {
+        times++
+        yield { ...emailKey, keys: ['mail'] }
+      },
+    })
+    expect(times).toBe(0)
+    const errors = [violated(), violated()]
+    for (const error of errors) pool.constraints.complete(error)
+    expect(errors.map(({ keys }) => keys)).toEqual([['mail'], ['mail']])
+    expect(times).toBe(1)
+  })
+
   it('holds for a table in whatever schema, unless one of that schema was told of as well', () => {
     const { pool } = pooled()
     pool.constraints.register([
