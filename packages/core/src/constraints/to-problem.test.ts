@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import * as errors from '../errors.js'
 
@@ -72,6 +73,17 @@ describe('problem details', () => {
   it('are told of every class of error', () => {
     const classes = Object.entries(errors).filter(([, value]) => value.prototype instanceof Error)
     expect(classes.map(([name]) => name).sort()).toEqual(Object.keys(answers).sort())
+  })
+
+  it('are those that the documentation lists for every class', () => {
+    const text = readFileSync(new URL('../../../../docs/errors.md', import.meta.url), 'utf8')
+    const rows = [...text.matchAll(/^\| `(\w+Error)` \|[^|]*\|[^|]*\| ([^|]+?) \| ([^|]*?) *\|/gm)]
+    expect(rows.map(([, name]) => name).sort()).toEqual(Object.keys(answers).sort())
+    for (const [, name = '', statuses = '', again = ''] of rows) {
+      const [, status, , retryAfterS] = answers[name] ?? []
+      expect([name, statuses]).toEqual([name, expect.stringContaining(String(status))])
+      expect([name, again]).toEqual([name, again.includes(' if ') ? again : String(retryAfterS ?? '')])
+    }
   })
 
   it.each(Object.entries(answers))('%s', (_name, [error, status, code, retryAfterS]) => {
