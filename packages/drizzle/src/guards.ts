@@ -135,9 +135,9 @@ function isOn(violation: ConstraintViolationError, table: PgTable, { columns, co
   })
 }
 
-/** What nothing told of when the error was made, the table at hand does. */
+/** What nothing told of when the error was made, the table at hand does: of an index over expressions, too. */
 function withColumns(violation: ConstraintViolationError, table: PgTable, casing: Casing | undefined) {
-  const { schema, table: violated, constraint, partitionOf } = violation
-  const columns = violation.columns ?? factsOf(table, casing).find((facts) => facts.name === constraint)?.columns
-  return { schema, table: violated, constraint, partitionOf, columns }
+  const { schema, table: violated, constraint, partitionOf, columns: told = [] } = violation
+  const ofTable = () => factsOf(table, casing).find((facts) => facts.name === constraint)?.columns
+  return { schema, table: violated, constraint, partitionOf, columns: told.length > 0 ? told : ofTable() }
 }

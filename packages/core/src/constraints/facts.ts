@@ -6,7 +6,10 @@ export interface ConstraintFacts {
   readonly schema?: string | undefined
   readonly table?: string | undefined
   readonly name: string
-  /** Of the table, in the constraint's order; without those that are only part of an expression. */
+  /**
+   * Of the table, in the constraint's order. Those that only an expression speaks of are among them where the source can
+   * tell: an ORM's schema can, the catalogue cannot.
+   */
   readonly columns: readonly string[]
   /** What the application calls them, in the same order: property keys of an ORM's table. */
   readonly keys?: readonly string[] | undefined
