@@ -28,14 +28,24 @@ const cases: [what: string, sql: string, told: object][] = [
     { ...unique, ...people, constraint: 'full_name', columns: ['first_name', 'last_name'] },
   ],
   [
-    'an index on an expression',
+    'an index on an expression, by the columns in that',
     `insert into people (id, nick) values (9, 'ANNIE')`,
-    { ...unique, ...people, constraint: 'people_lower_nick', columns: [] },
+    { ...unique, ...people, constraint: 'people_lower_nick', columns: ['nick'] },
   ],
   [
-    'an index on columns and an expression, in its order',
+    'an index on a column and an expression',
     `insert into pets values (1, 'Rex')`,
-    { ...unique, table: 'pets', constraint: 'pets_name', columns: ['owner', 'name'] },
+    { ...unique, table: 'pets', constraint: 'pets_name', columns: ['owner', 'name'], keys: undefined },
+  ],
+  [
+    'a partial index on an expression, without the columns of its condition',
+    `insert into pets values (2, 'Tom', 'Cat')`,
+    { ...unique, table: 'pets', constraint: 'pets_cats', columns: ['name'] },
+  ],
+  [
+    'an exclusion of an expression',
+    `insert into halls values (1, 3, 7)`,
+    { name: 'ExclusionViolationError', table: 'halls', columns: ['hall', 'start', 'stop'] },
   ],
   [
     'a partial index, on a column of an odd name',

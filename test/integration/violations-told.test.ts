@@ -14,9 +14,6 @@ const scene = useScene()
 beforeAll(async () => {
   await scene.admin.query(constrained)
   await scene.admin.query(`
-    create role onlooker login password 'onlooker';
-    grant insert on guarded, people to onlooker;
-    grant select on guarded to onlooker;
     create function wait_and_fail(int) returns int language plpgsql as $$ begin
       if $1 > 2 then raise exception 'no' using errcode = 'unique_violation', schema = 'public', table = 'people',
         constraint = 'full_name'; end if;
@@ -89,7 +86,7 @@ describe.each(transactional)('in a transaction of $name', (orm) => {
     await until(() => db.pool.stats().leased === 0 && db.pool.stats().waiting === 0, {
       what: 'the catalogue to be read',
     })
-    expect(await violationOf(db.transaction((tx) => tx.query(odd)))).toMatchObject({ columns: [] })
+    expect(await violationOf(db.transaction((tx) => tx.query(odd)))).toMatchObject({ columns: ['nick'] })
   })
 })
 
@@ -129,7 +126,7 @@ describe.each(retried)('with transactions that are run again, of $name', (orm) =
 describe.each(orms)('with $name', (orm) => {
   it('a statement by itself is told whole in a pool of one connection, which it does not hold meanwhile', async () => {
     const db = scene.open(orm, { ...one, errors: { lookupTimeoutMs: 60_000 } })
-    expect(await within(5_000, violates(db, odd))).toMatchObject({ columns: [] })
+    expect(await within(5_000, violates(db, odd))).toMatchObject({ columns: ['nick'] })
     expect(db.pool.stats()).toMatchObject({ leased: 0, idle: 1 })
   })
 
@@ -164,15 +161,23 @@ describe.each(orms)('with $name', (orm) => {
   })
 
   it('a role that may not read the table is told whole, under row security as well', async () => {
+    const role = `onlooker_${process.pid}`
+    await scene.admin.query(`create role ${role} login password '${role}';
+      grant insert on guarded, people to ${role}; grant select on guarded to ${role}`)
     const url = new URL(scene.url)
-    url.username = url.password = 'onlooker'
+    url.username = url.password = role
     const db = scene.open(orm, {}, url.href)
-    const people = await violates(db, taken)
-    expect(people).toMatchObject(toldAll)
-    expect(people.cause).not.toHaveProperty('detail')
-    const hidden = await violates(db, `insert into guarded values (2, 'me')`)
-    expect(hidden).toMatchObject({ table: 'guarded', columns: ['owner'] })
-    expect(hidden.cause).not.toHaveProperty('detail')
+    try {
+      const people = await violates(db, taken)
+      expect(people).toMatchObject(toldAll)
+      expect(people.cause).not.toHaveProperty('detail')
+      const hidden = await violates(db, `insert into guarded values (2, 'me')`)
+      expect(hidden).toMatchObject({ table: 'guarded', columns: ['owner'] })
+      expect(hidden.cause).not.toHaveProperty('detail')
+    } finally {
+      await db.close()
+      await scene.admin.query(`drop owned by ${role}; drop role ${role}`)
+    }
   })
 
   it('a search_path that leads elsewhere changes nothing', async () => {
@@ -182,7 +187,7 @@ describe.each(orms)('with $name', (orm) => {
     url.searchParams.set('search_path', 'astray, public, pg_catalog')
     expect(
       await violates(scene.open(orm, {}, url.href), `insert into people (id, nick) values (9, 'ANNIE')`),
-    ).toMatchObject({ columns: [] })
+    ).toMatchObject({ columns: ['nick'] })
   })
 
   it('the application’s words are on it, for a partition by the name it knows', async () => {
@@ -288,7 +293,7 @@ describe('who waits for what is looked up', () => {
     const next = await within(5_000, lease.connection.execute({ text: 'select 1 as one' }))
     expect(next.rows).toEqual([{ one: 1 }])
     other.release()
-    expect(await within(5_000, told)).toMatchObject({ columns: [] })
+    expect(await within(5_000, told)).toMatchObject({ columns: ['nick'] })
     lease.release()
   })
 })

@@ -24,8 +24,11 @@ export const constrained = `
   );
   create unique index people_lower_nick on people (lower(nick));
   create unique index people_living on people ("Odd, name") where not deleted;
-  create table pets (owner int, name text);
-  create unique index pets_name on pets (owner, lower(name), name) include (owner);
+  create table pets (owner int, name text, kind text);
+  create unique index pets_cats on pets (lower(name)) where kind = 'Cat';
+  create table halls (hall int, start int, stop int,
+    exclude using gist (hall with =, int4range(start, stop) with &&));
+  create unique index pets_name on pets (owner, lower(name)) include (owner);
   create table other.people (id int primary key, email text, constraint people_email_key unique (id, email));
   create table books (
     id int primary key,
@@ -79,7 +82,8 @@ export const constrained = `
   insert into names values ('Bo', 'Bay');
   insert into stays values (1, '[1,5)');
   insert into ${longName} values (1, 1);
-  insert into pets values (1, 'Rex');
+  insert into pets values (1, 'Rex', 'Dog'), (1, 'Tom', 'Cat');
+  insert into halls values (1, 1, 5);
   insert into events values (1, 'a', 1), (11, 'a', 1);
   insert into tickets values (1, 11, 'a');
   insert into later values (1, 1);

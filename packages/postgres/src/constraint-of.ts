@@ -14,11 +14,21 @@ const kinds: Readonly<Record<string, ConstraintFacts['kind']>> = {
   n: 'not-null',
 }
 
-/** The names of a table's columns, in that order. Without those that are expressions. */
+/** The names of a table's columns, each once, in that order. Expressions have the number 0. */
 const columnsOf = (table: string, numbers: string) => `(
-  select pg_catalog.json_agg(a.attname order by k.at)
-  from pg_catalog.unnest(${numbers}) with ordinality as k (attnum, at)
-  join pg_catalog.pg_attribute a on a.attrelid = ${table} and a.attnum = k.attnum and not a.attisdropped
+  select pg_catalog.json_agg(named.attname order by named.at)
+  from (
+    select a.attname, pg_catalog.min(k.at) as at
+    from pg_catalog.unnest(${numbers}) with ordinality as k (attnum, at)
+    join pg_catalog.pg_attribute a on a.attrelid = ${table} and a.attnum = k.attnum and a.attnum > 0
+    group by a.attname
+  ) as named
+)`
+
+/** Of the columns that an index's expressions are made of, not those of its predicate: only its own words tell them apart. */
+const inExpressions = `(
+  select pg_catalog.array_agg(found[1]::pg_catalog.int2)
+  from pg_catalog.regexp_matches(i.indexprs::pg_catalog.text, ':varattno ([0-9]+)', 'g') as found
 )`
 
 const tableNamed = (schema: string, name: string) => `(
@@ -33,12 +43,14 @@ const tableNamed = (schema: string, name: string) => `(
  */
 const byName = `with recursive own as (
   select c.oid as id, c.contype, c.conname as name, c.conrelid as tableid, c.conindid as indexid,
-    c.conkey as keys
+    c.conkey || ${inExpressions} as keys
   from pg_catalog.pg_constraint c
+  left join pg_catalog.pg_index i on i.indexrelid = c.conindid and c.contype in ('p', 'u', 'x')
   where c.conrelid = ${tableNamed('$1', '$2')} and c.conname = $3 and c.contype <> 't'
   union all
   select null, 'u', r.relname, i.indrelid, i.indexrelid,
     (pg_catalog.string_to_array(i.indkey::pg_catalog.text, ' ')::pg_catalog.int2[])[1:i.indnkeyatts]
+      || ${inExpressions}
   from pg_catalog.pg_index i
   join pg_catalog.pg_class r on r.oid = i.indexrelid
   where i.indrelid = ${tableNamed('$1', '$2')} and r.relname = $3 and i.indisunique

@@ -7,8 +7,8 @@ export interface ConstraintFacts {
   readonly table?: string | undefined
   readonly name: string
   /**
-   * Of the table, in the constraint's order. Those that only an expression speaks of are among them where the source can
-   * tell: an ORM's schema can, the catalogue cannot.
+   * Of the table, in the constraint's order. Those that only an expression speaks of are among them; as the catalogue has
+   * it, behind the others.
    */
   readonly columns: readonly string[]
   /** What the application calls them, in the same order: property keys of an ORM's table. */
