@@ -57,9 +57,13 @@ function shown(statement: string | undefined): string | undefined {
   return statement === undefined || statement === '' ? undefined : fingerprint(statement)
 }
 
-/** Of the driver's own error. */
+/** Of the driver's own error, which may be anything where the application throws in its name. */
 function fieldOf(error: unknown, name: 'detail' | 'where'): string | undefined {
   if (typeof error !== 'object' || error === null) return undefined
-  const value: unknown = Reflect.get(error, name)
-  return typeof value === 'string' ? value : undefined
+  try {
+    const value: unknown = Reflect.get(error, name)
+    return typeof value === 'string' ? value : undefined
+  } catch {
+    return undefined
+  }
 }

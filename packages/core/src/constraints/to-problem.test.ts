@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
 import * as errors from '../errors.js'
 
 const {
@@ -165,6 +166,34 @@ describe('problem details', () => {
 
   it('are of our outermost error, not of what some other one was caused by', () => {
     expect(toProblem(new HookError('beforeAcquire', 'threw', { cause: taken() }))?.status).toBe(500)
+  })
+
+  it('never throw, and quote nothing, whatever they are made of', () => {
+    const hostile = new Proxy(new Error('secret'), {
+      get: () => {
+        throw new Error('secret')
+      },
+      has: () => {
+        throw new Error('secret')
+      },
+    })
+    // Not fc.constant(hostile), which looks at it.
+    const made = [() => hostile, () => new Error('secret', { cause: hostile })]
+    const causes = fc.oneof(
+      fc.anything().map((value) => () => value),
+      fc.constantFrom(...made),
+    )
+    fc.assert(
+      fc.property(causes, fc.nat(3), (make, wraps) => {
+        const cause = make()
+        let error: unknown = new StatementError('secret', { cause, code: '42601' })
+        for (let wrap = 0; wrap < wraps; wrap++) error = new Error('secret', { cause: error })
+        expect(JSON.stringify(toProblem(error))).not.toContain('secret')
+        expect(toProblem(error)?.status).toBe(500)
+        expect(toProblem(cause)).toBeUndefined()
+        expect(errors.toIssues(error)).toBeUndefined()
+      }),
+    )
   })
 
   it('there are none of what is not ours', () => {
