@@ -30,6 +30,7 @@ const tablesQuery = `
  */
 const unindexedQuery = `
   select k.conname as name, n.nspname as schema, c.relname as "table", fn.nspname as "parentSchema", f.relname as parent,
+    c.relkind::text as kind,
     (select pg_catalog.array_to_json(pg_catalog.array_agg(a.attname order by u.place))::text
       from pg_catalog.unnest(k.conkey) with ordinality as u (number, place)
         join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number) as columns
@@ -82,12 +83,14 @@ function foreignKey(row: Readonly<Record<string, unknown>>): UnindexedForeignKey
   const table = String(row.table)
   const parsed: unknown = JSON.parse(String(row.columns))
   const columns = Array.isArray(parsed) ? parsed.map(String) : []
+  // The server makes none of a partitioned table that way.
+  const concurrently = row.kind === 'p' ? '' : ' CONCURRENTLY'
   return {
     name: String(row.name),
     schema,
     table,
     columns,
     references: { schema: String(row.parentSchema), table: String(row.parent) },
-    remedy: `CREATE INDEX CONCURRENTLY ON ${quoted(schema)}.${quoted(table)} (${columns.map(quoted).join(', ')})`,
+    remedy: `CREATE INDEX${concurrently} ON ${quoted(schema)}.${quoted(table)} (${columns.map(quoted).join(', ')})`,
   }
 }

@@ -10,7 +10,7 @@ export interface UnindexedForeignKey {
   readonly table: string
   readonly columns: readonly string[]
   readonly references: { readonly schema: string; readonly table: string }
-  /** The statement that would make one; CONCURRENTLY, so not in a transaction. */
+  /** The statement that would make one: CONCURRENTLY, so not in a transaction, except of a partitioned table. */
   readonly remedy: string
 }
 

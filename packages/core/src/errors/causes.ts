@@ -7,7 +7,7 @@ import { TransactionAbortedError } from './transaction.js'
 const DEEPEST = 32
 
 /** The outermost first. Of whatever it is given: getters may throw, and causes go round in circles. */
-export function* causesOf(error: unknown): Generator<object> {
+function* causesOf(error: unknown): Generator<object> {
   const seen = new Set<object>()
   let one: unknown = error
   while (typeof one === 'object' && one !== null && !seen.has(one) && seen.size < DEEPEST) {
