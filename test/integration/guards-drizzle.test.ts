@@ -11,11 +11,15 @@ import {
   registerTables,
   UniqueViolationError,
   violationIn,
+  withResilience,
 } from '@moorings/drizzle'
 import { drizzle } from '@moorings/drizzle/postgres-js'
-import { createPool, type PostgresPool } from '@moorings/postgres'
+import { createClient, createPool, type PostgresPool } from '@moorings/postgres'
 import { DrizzleQueryError, sql } from 'drizzle-orm'
 import * as pg from 'drizzle-orm/pg-core'
+import { DrizzleQueryError as DrizzleQueryError1 } from 'drizzle-orm-1'
+import * as pg1 from 'drizzle-orm-1/pg-core'
+import { drizzle as drizzle1 } from 'drizzle-orm-1/postgres-js'
 import { useDatabase } from '../support/use-database.js'
 import type { ResilienceOptions } from './orms.js'
 
@@ -185,6 +189,19 @@ describe('guards through Drizzle', () => {
         expect(taken.constraint).toBe('users_active_email')
         expect(Object.keys(taken)).not.toContain('keys')
       }
+    })
+
+    it('do so with drizzle-orm 1.0', async () => {
+      const pool = newPool({ style: 'wrapped' })
+      const table = pg1.pgTable('users', { id: pg1.integer().primaryKey(), mail: pg1.text('email') })
+      registerTables(pool, { table })
+      const db = withResilience(drizzle1({ client: createClient(pool) }))
+      const taken = await failing(db.insert(table).values({ id: 1 }))
+      expect(taken).toBeInstanceOf(DrizzleQueryError1)
+      if (!isUniqueViolation(taken, table.id)) throw taken
+      expect(taken.keys).toEqual(['id'])
+      const direct = withResilience(drizzle1({ client: createClient(newPool()) }))
+      expect(await failing(direct.insert(table).values({ id: 1 }))).toBeInstanceOf(UniqueViolationError)
     })
 
     it('run a transaction again all the same', async () => {

@@ -71,8 +71,8 @@ const members1 = pg1.snakeCase.table(
   ],
 )
 
-export const tables = { projects, members }
-export const tables1 = { projects: projects1, members: members1 }
+const tables = { projects, members }
+const tables1 = { projects: projects1, members: members1 }
 
 const kit031 = (cased: (key: string) => string): string => {
   const [ownerEmail, projectTenant, projectNumber] = ['ownerEmail', 'projectTenant', 'projectNumber'].map(cased)

@@ -74,21 +74,19 @@ function isSame(one: Named, other: Named): boolean {
 function namedIn(table: PgTable, casing: Casing | undefined): Named[] {
   const config = getTableConfig(table)
   const name = tableName(table)
-  const namesOf = (columns: Columns) => ({
-    columns: columns.map((column) => nameOf(column, casing)),
-    uncased: columns.map((column) => column.name),
-  })
+  const namesOf = (columns: Columns) => columns.map((column) => nameOf(column, casing))
   const named = (facts: Named['facts'], given: string | undefined, others: readonly string[]): Named[] => [
     ...(given === undefined ? [] : [{ name: clipped(given), isGiven: !others.includes(clipped(given)), facts }]),
     ...others.map((other) => ({ name: other, isGiven: false, facts })),
   ]
   const unique = (columns: Columns, given: string | undefined): Named[] => {
     const names = namesOf(columns)
-    return named({ kind: 'unique', columns: names.columns }, given, uniqueNames(name, names))
+    const keys = columns.map((column) => column.name)
+    return named({ kind: 'unique', columns: names }, given, uniqueNames(name, names, keys))
   }
   const primary = (columns: Columns, given?: string): Named[] => {
     const names = namesOf(columns)
-    return named({ kind: 'primary-key', columns: names.columns }, given, primaryKeyNames(name, names))
+    return named({ kind: 'primary-key', columns: names }, given, primaryKeyNames(name, names))
   }
 
   const inline = config.columns.filter((column) => column.primary)
@@ -103,13 +101,13 @@ function namedIn(table: PgTable, casing: Casing | undefined): Named[] {
       const columns = [...new Set(index.columns.flatMap((column) => indexed(column, casing)))]
       const facts: Named['facts'] = { kind: 'unique', columns }
       // Without a name it cannot have expressions.
-      return named(facts, index.name, index.name === undefined ? uniqueIndexNames(name, uncasedOf(index, columns)) : [])
+      return named(facts, index.name, index.name === undefined ? uniqueIndexNames(name, columns) : [])
     }),
     ...config.foreignKeys.flatMap((key) => {
       const { columns, foreignTable, foreignColumns, name: given } = key.reference()
       const [from, to, parent] = [namesOf(columns), namesOf(foreignColumns), tableName(foreignTable)]
-      const references = { schema: tableSchema(foreignTable), table: parent, columns: to.columns }
-      const facts: Named['facts'] = { kind: 'foreign-key', columns: from.columns, references }
+      const references = { schema: tableSchema(foreignTable), table: parent, columns: to }
+      const facts: Named['facts'] = { kind: 'foreign-key', columns: from, references }
       return named(facts, given, foreignKeyNames(name, from, parent, to))
     }),
     ...config.checks.flatMap((check) => {
@@ -124,8 +122,4 @@ function indexed(column: object, casing: Casing | undefined): string[] {
   if (is(column, SQL)) return columnsIn(column).map((one) => nameOf(one, casing))
   const { name, keyAsName }: { name?: unknown; keyAsName?: unknown } = column
   return typeof name === 'string' ? [nameOf({ name, keyAsName: keyAsName === true }, casing)] : []
-}
-
-function uncasedOf(index: { readonly columns: readonly object[] }, columns: string[]) {
-  return { columns, uncased: index.columns.flatMap((column) => indexed(column, undefined)) }
 }

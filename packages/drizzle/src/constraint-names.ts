@@ -30,48 +30,32 @@ function serverName(table: string, columns: readonly string[], label: string): s
   return [clipped(table, ofTable), ...(joined === '' ? [] : [clipped(joined, ofColumns)]), label].join('_')
 }
 
-/** The names of columns: as the database has them, and as 0.45 puts them into a constraint's name with `casing`. */
-export interface ColumnNames {
-  readonly columns: readonly string[]
-  readonly uncased: readonly string[]
+export function primaryKeyNames(table: string, columns: readonly string[]): string[] {
+  return [serverName(table, [], 'pkey'), clipped(`${table}_${columns.join('_')}_pk`), clipped(`${table}_pkey`)]
 }
 
-export function primaryKeyNames(table: string, { columns, uncased }: ColumnNames): string[] {
+/** @param keys what 0.45 puts into the name, even where `casing` makes other names of them for the columns */
+export function uniqueNames(table: string, columns: readonly string[], keys: readonly string[]): string[] {
   return [
-    serverName(table, [], 'pkey'),
-    clipped(`${table}_${columns.join('_')}_pk`),
-    clipped(`${table}_${uncased.join('_')}_pk`),
-    clipped(`${table}_pkey`),
-  ]
-}
-
-export function uniqueNames(table: string, { columns, uncased }: ColumnNames): string[] {
-  return [
-    clipped(`${table}_${uncased.join('_')}_unique`),
+    clipped(`${table}_${keys.join('_')}_unique`),
     clipped(`${table}_${columns.join('_')}_unique`),
     clipped(`${table}_${columns.join('_')}_key`),
     serverName(table, columns, 'key'),
   ]
 }
 
-export function uniqueIndexNames(table: string, { columns, uncased }: ColumnNames): string[] {
-  return [
-    clipped(`${table}_${columns.join('_')}_index`),
-    clipped(`${table}_${uncased.join('_')}_index`),
-    clipped(`${table}_${columns.join('_')}_idx`),
-    serverName(table, columns, 'idx'),
-  ]
+export function uniqueIndexNames(table: string, columns: readonly string[]): string[] {
+  return [clipped(`${table}_${columns.join('_')}_index`), serverName(table, columns, 'idx')]
 }
 
-export function foreignKeyNames(table: string, from: ColumnNames, parent: string, to: ColumnNames): string[] {
-  const name = (ours: readonly string[], theirs: readonly string[], label: string) =>
-    `${[table, ...ours, parent, ...theirs].join('_')}_${label}`
-  return [
-    clipped(name(from.columns, to.columns, 'fk')),
-    clipped(name(from.uncased, to.uncased, 'fk')),
-    hashedIfLong(table, name(from.columns, to.columns, 'fkey')),
-    serverName(table, from.columns, 'fkey'),
-  ]
+export function foreignKeyNames(
+  table: string,
+  columns: readonly string[],
+  parent: string,
+  parentColumns: readonly string[],
+): string[] {
+  const name = (label: string) => `${[table, ...columns, parent, ...parentColumns].join('_')}_${label}`
+  return [clipped(name('fk')), hashedIfLong(table, name('fkey')), serverName(table, columns, 'fkey')]
 }
 
 /** drizzle-kit 1.0's, which counts UTF-16 units. */

@@ -49,8 +49,10 @@ describe('a guard that has a table to ask', () => {
   })
 
   it('takes columns of tables in two schemas for none, though their types do not tell', () => {
-    const columns = [users.emailAddress, tenantUsers.handle] as const
-    expect(isUniqueViolation(violated('own'), columns)).toBe(false)
+    const site = { schema: 'public', table: 'users', columns: ['emailAddress', 'handle'] }
+    const both = new UniqueViolationError('there already', site)
+    expect(isUniqueViolation(both, [users.emailAddress, users.handle])).toBe(true)
+    expect(isUniqueViolation(both, [users.emailAddress, tenantUsers.handle])).toBe(false)
   })
 })
 
@@ -68,6 +70,8 @@ describe('a guard that has a constraint to ask', () => {
     const unnamed = pg.unique().on(users.emailAddress)
     expect(isUniqueViolation(violated('users_email_address_key'), unnamed)).toBe(true)
     expect(isUniqueViolation(violated('own'), unnamed)).toBe(false)
+    const built = pg.getTableConfig(pg.pgTable('users', { handle: pg.text() }, (t) => [pg.unique().on(t.handle)]))
+    expect(built.uniqueConstraints.map((one) => isUniqueViolation(violated('users_handle_key'), one))).toEqual([true])
   })
 
   it('knows an index without a name by the table that has it', () => {

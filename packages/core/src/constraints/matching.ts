@@ -91,19 +91,11 @@ function causesOf(value: unknown): unknown[] {
   if (typeof value !== 'object' || value === null) return []
   const causes = [read(value, 'cause')]
   // What ours collect are earlier attempts: what became of the last one is their cause.
-  if (!isOurs(value)) {
+  if (!isMooringsError(value)) {
     const errors = read(value, 'errors')
     if (isList(errors)) causes.push(...entriesOf(errors))
   }
   return causes.filter((cause) => typeof cause === 'object' && cause !== null)
-}
-
-function isOurs(value: object): boolean {
-  try {
-    return isMooringsError(value)
-  } catch {
-    return false
-  }
 }
 
 function entriesOf(list: object): unknown[] {

@@ -34,6 +34,15 @@ function lineageOf(value: unknown): readonly string[] | undefined {
   }
 }
 
+/** Somebody else's brand may be a proxy, too. */
+function carries(value: unknown, name: string): boolean {
+  try {
+    return lineageOf(value)?.includes(name) === true
+  } catch {
+    return false
+  }
+}
+
 /**
  * Base of every error Moorings throws.
  *
@@ -68,7 +77,7 @@ export class MooringsError extends Error {
   static override [Symbol.hasInstance](value: unknown): boolean {
     const own = Object.hasOwn(this.prototype, 'name') ? this.prototype.name : undefined
     if (own === undefined) return Function.prototype[Symbol.hasInstance].call(this, value)
-    return lineageOf(value)?.includes(own) === true
+    return carries(value, own)
   }
 
   /** What is safe to log or send: no stack, no parameter values, the cause only by name and code. */
