@@ -1,31 +1,16 @@
-// When and where a violation is told with what is known of its constraint: in transactions and nested ones, at COMMIT, from a
-// cursor, to a role that may see nothing, in whatever language, and however few connections there are.
+// When and where a violation is told with what is known of its constraint: in transactions and nested ones, at COMMIT, to
+// a role that may see nothing, in whatever language, and however few connections there are.
 
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import { createClient } from '@moorings/postgres'
 import { connectAdmin } from '../support/admin.js'
 import { until } from '../support/until.js'
-import { nesting, orms, type ResilienceOptions, retried, transactional } from './orms.js'
+import { nesting, orms, retried, transactional } from './orms.js'
 import { errorOf, useScene, within } from './scene.js'
-import { constrained, violates, violationOf } from './violations.js'
+import { constrained, odd, one, taken, toldAll, two, violates, violationOf } from './violations.js'
 
 const scene = useScene()
 
-beforeAll(async () => {
-  await scene.admin.query(constrained)
-  await scene.admin.query(`
-    create function wait_and_fail(int) returns int language plpgsql as $$ begin
-      if $1 > 2 then raise exception 'no' using errcode = 'unique_violation', schema = 'public', table = 'people',
-        constraint = 'full_name'; end if;
-      return $1; end $$;
-  `)
-})
-
-const taken = `insert into people (id, email) values (9, 'a@b')`
-const toldAll = { name: 'UniqueViolationError', constraint: 'people_email_key', columns: ['email'] }
-const odd = `insert into people (id, nick) values (9, 'ANNIE')`
-const two: ResilienceOptions = { pool: { max: 2, overflow: 0, min: 0 } }
-const one: ResilienceOptions = { pool: { max: 1, overflow: 0, min: 0 } }
+beforeAll(() => scene.admin.query(constrained))
 
 describe.each(transactional)('in a transaction of $name', (orm) => {
   it('a violation is told whole to who awaits the statement, and the transaction is undone', async () => {
@@ -265,54 +250,4 @@ async function languageOfTheServer(): Promise<string | undefined> {
     }
   }
   return undefined
-}
-
-describe('who waits for what is looked up', () => {
-  it.each([
-    ['an abort', undefined],
-    ['the statement’s own limit', 200],
-  ])('hears of the violation at %s', async (_what, timeoutMs) => {
-    const { pool } = scene.open(orms[0] ?? raise(), { ...two, errors: { lookupTimeoutMs: 60_000 } })
-    const [lease, other] = [await pool.acquire(), await pool.acquire()]
-    const abort = new AbortController()
-    const statement = lease.connection.execute({ text: odd }, { signal: abort.signal, timeoutMs })
-    const told = violationOf(statement)
-    await until(() => pool.stats().waiting === 1, { what: 'the look-up to wait for a connection' })
-    if (timeoutMs === undefined) abort.abort()
-    expect(await within(5_000, told)).toMatchObject({ constraint: 'people_lower_nick', columns: undefined })
-    // The connection was free all the while.
-    expect((await lease.connection.execute({ text: 'select 1 as one' })).rows).toEqual([{ one: 1 }])
-    lease.release()
-    other.release()
-  })
-
-  it('keeps no connection waiting', async () => {
-    const { pool } = scene.open(orms[0] ?? raise(), { ...two, errors: { lookupTimeoutMs: 60_000 } })
-    const [lease, other] = [await pool.acquire(), await pool.acquire()]
-    const told = violationOf(lease.connection.execute({ text: odd }))
-    const next = await within(5_000, lease.connection.execute({ text: 'select 1 as one' }))
-    expect(next.rows).toEqual([{ one: 1 }])
-    other.release()
-    expect(await within(5_000, told)).toMatchObject({ columns: ['nick'] })
-    lease.release()
-  })
-})
-
-describe('a cursor', () => {
-  it('that violates midway tells it whole, with postgres.js’s own', async () => {
-    const pool = scene.closing(scene.open(orms[0] ?? raise(), { pool: { max: 2 } })).pool
-    const sql = createClient(pool)
-    const chunks: unknown[] = []
-    const reading = async () => {
-      for await (const rows of sql`select wait_and_fail(i) from generate_series(1, 5) i`.cursor(1)) chunks.push(rows)
-    }
-    expect(await violationOf(reading())).toMatchObject({ columns: ['first_name', 'last_name'] })
-    expect(chunks).toHaveLength(2)
-    const inside = sql.begin((tx) => tx`select wait_and_fail(i) from generate_series(1, 5) i`.cursor(1, () => {}))
-    expect(await violationOf(inside)).toMatchObject({ columns: ['first_name', 'last_name'] })
-  })
-})
-
-function raise(): never {
-  throw new Error('there is no ORM')
 }

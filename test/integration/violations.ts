@@ -1,7 +1,7 @@
 // Tables with a constraint of every kind, and what violates each: by hand, as no ORM would name them.
 
 import { ConstraintViolationError } from '@moorings/core'
-import type { Runner } from './orms.js'
+import type { ResilienceOptions, Runner } from './orms.js'
 import { errorOf } from './scene.js'
 
 /** 63 bytes at most: PostgreSQL clips the first, and Drizzle's kit writes a hash in place of the second. */
@@ -28,7 +28,7 @@ export const constrained = `
   create unique index pets_cats on pets (lower(name)) where kind = 'Cat';
   create table halls (hall int, start int, stop int,
     exclude using gist (hall with =, int4range(start, stop) with &&));
-  create unique index pets_name on pets (owner, lower(name)) include (owner);
+  create unique index pets_name on pets (owner, lower(name)) include (kind);
   create table other.people (id int primary key, email text, constraint people_email_key unique (id, email));
   create table books (
     id int primary key,
@@ -76,6 +76,10 @@ export const constrained = `
   end $$;
   create table raising (id int);
   create trigger raises before insert on raising for each row execute function raises();
+  create function wait_and_fail(int) returns int language plpgsql as $$ begin
+    if $1 > 2 then raise exception 'no' using errcode = 'unique_violation', schema = 'public', table = 'people',
+      constraint = 'full_name'; end if;
+    return $1; end $$;
   insert into people (id, email, first_name, last_name, nick, "Odd, name")
     values (1, 'a@b', 'Ann', 'Ash', 'Annie', 'odd'), (2, 'c@d', 'Bo', 'Bay', 'Bee', 'even');
   insert into books values (1, 1, null, null), (2, null, 2, null), (3, null, null, null), (4, null, null, 3);
@@ -89,6 +93,14 @@ export const constrained = `
   insert into later values (1, 1);
   insert into guarded values (1, 'me');
 `
+
+export const taken = `insert into people (id, email) values (9, 'a@b')`
+export const toldAll = { name: 'UniqueViolationError', constraint: 'people_email_key', columns: ['email'] }
+/** What DETAIL does not tell the columns of. */
+export const odd = `insert into people (id, nick) values (9, 'ANNIE')`
+/** Of the pool. */
+export const two: ResilienceOptions = { pool: { max: 2, overflow: 0, min: 0 } }
+export const one: ResilienceOptions = { pool: { max: 1, overflow: 0, min: 0 } }
 
 /** @throws when what it rejects with is no violation */
 export async function violationOf(promise: Promise<unknown>): Promise<ConstraintViolationError> {

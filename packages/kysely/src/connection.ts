@@ -356,7 +356,9 @@ export class LeasedConnection implements DatabaseConnection {
   }
 
   #isFree(lease: Lease<PostgresConnection>): boolean {
-    if (this.#uses !== 1 || lease.session !== undefined || lease.released || lease.lost) return false
+    if (this.#uses !== 1 || lease.session !== undefined || lease.released) return false
+    // Outside of a transaction a cursor that fails takes its connection with it.
+    if (lease.lost) return true
     return lease.connection.sessionState === 'clean' && lease.connection.transactionStatus === 'idle'
   }
 

@@ -369,6 +369,7 @@ describe('what the catalogue tells', () => {
     const scene = pooled()
     await completed(scene, violated())
     expect(scene.pool.stats()).toMatchObject({ leased: 0, waiting: 0 })
+    expect(scene.clock.holding).toBe(0)
     await scene.pool.close()
     expect(scene.clock.pending).toBe(0)
   })
@@ -410,6 +411,12 @@ describe('the server’s own words', () => {
     expect([unknown.columns, known.columns]).toEqual([['told'], ['email']])
   })
 
+  it('go behind what the user says', async () => {
+    const scene = pooled({ columns: { users_email_key: ['a'] } })
+    scene.driver.detail = detail
+    expect((await completed(scene, violated())).columns).toEqual(['a'])
+  })
+
   it('tell values only when asked for, where no log shows them', async () => {
     const hidden = pooled()
     hidden.driver.detail = detail
@@ -424,6 +431,20 @@ describe('the server’s own words', () => {
 })
 
 describe('complete', () => {
+  it('has a violation told whatever goes wrong with it', async () => {
+    const scene = pooled()
+    scene.pool.constraints.register(unreadable())
+    scene.pool.constraints.register([{ ...emailKey, table: 'admins', keys: ['mail'] }])
+    const admins = violated({ ...onUsers, table: 'admins' })
+    expect(scene.pool.constraints.complete(admins)).toBeUndefined()
+    expect(admins.keys).toEqual(['mail'])
+    scene.driver.detailOf = () => {
+      throw new Error('no')
+    }
+    expect(scene.pool.constraints.complete(violated({ ...onUsers, table: 'admins' }))).toBeUndefined()
+    await completed(scene, violated())
+  })
+
   it('leaves alone what is no violation, and what it was given before', async () => {
     const { pool, driver } = pooled()
     for (const one of [undefined, 'text', new Error('x'), new StatementError('x')]) {
@@ -450,3 +471,8 @@ describe('violations', () => {
     expect([total, constraints.map(({ columns, count }) => [columns, count])]).toEqual([2, [[['email'], 2]]])
   })
 })
+
+function* unreadable(): Generator<ConstraintFacts> {
+  yield { ...emailKey, name: 'another' }
+  throw new Error('a schema that cannot be evaluated')
+}

@@ -57,15 +57,14 @@ export class Constraints<C extends Connection = Connection> {
   complete(error: unknown, { holds = false, wait = true }: Completion = {}): Promise<void> | undefined {
     if (!(error instanceof ConstraintViolationError) || this.#completed.has(error)) return undefined
     this.#completed.add(error)
-    this.#readRegistered()
-    const registered = this.#registered.of(error)
-    if (registered !== undefined) complete(error, registered)
-    else if (!this.#isKnown(error)) {
-      const found = this.#lookups.find(error, holds, wait)
-      if (found instanceof Promise) return found.then((facts) => this.#finish(error, facts))
-      return this.#finish(error, found)
+    try {
+      const found = this.#find(error, holds, wait)
+      if (!(found instanceof Promise)) return this.#finish(error, found)
+      return found.then((facts) => this.#finish(error, facts)).catch(() => {})
+    } catch {
+      // Whatever is wrong here, the violation is to be told.
+      return undefined
     }
-    return this.#finish(error)
   }
 
   /** The pool closes: whoever waits is told at once. */
@@ -73,8 +72,25 @@ export class Constraints<C extends Connection = Connection> {
     this.#lookups.end()
   }
 
+  #find(
+    error: ConstraintViolationError,
+    holds: boolean,
+    wait: boolean,
+  ): ConstraintFacts | undefined | Promise<ConstraintFacts | undefined> {
+    this.#readRegistered()
+    const registered = this.#registered.of(error)
+    if (registered !== undefined) return registered
+    return this.#isKnown(error) ? undefined : this.#lookups.find(error, holds, wait)
+  }
+
   #readRegistered(): void {
-    for (const facts of this.#unread.splice(0)) for (const one of facts) this.#registered.add(one)
+    for (const facts of this.#unread.splice(0)) {
+      try {
+        for (const one of facts) this.#registered.add(one)
+      } catch {
+        // A schema that cannot be read tells nothing; the catalogue does.
+      }
+    }
   }
 
   /** Whether there is nothing to be looked up. */
