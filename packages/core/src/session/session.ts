@@ -60,7 +60,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   readonly #turns: Turns
   readonly #work = new Map<Lease<C>, Work>()
   #berth: Berth<C> | undefined
-  #arriving: Promise<Berth<C>> | undefined
+  #arriving: Promise<Berth<C> | undefined> | undefined
   #arrival: AbortController | undefined
   #idle: Deadline | undefined
   #idleSince: number
@@ -140,8 +140,9 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
     this.#arriving = this.#take(arrival.signal, Math.max(1, Math.ceil(leftMs)))
     try {
       const berth = await this.#arriving
-      if (this.#over === undefined) this.#berth = berth
-      else berth.lease.release()
+      // One that was lost on its way here would be kept for good, as nobody is told of that any more.
+      if (this.#over === undefined && berth?.lease.lost === false) this.#berth = berth
+      else berth?.lease.release()
     } catch (error) {
       throw this.#over ?? error
     } finally {
@@ -181,8 +182,13 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
     })
   }
 
-  async #take(signal: AbortSignal | undefined, timeoutMs: number): Promise<Berth<C>> {
+  /** Undefined when it was lost in the moment it was had. */
+  async #take(signal: AbortSignal | undefined, timeoutMs: number): Promise<Berth<C> | undefined> {
     const lease = await this.#pool.acquire({ signal, timeoutMs })
+    if (lease.lost) {
+      lease.release()
+      return undefined
+    }
     lease.taking = this.#taking
     lease.watched = this.#options.maxDurationMs === 0
     lease.whenLost = (reason) => this.#lost(reason)
