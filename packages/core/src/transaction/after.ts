@@ -27,9 +27,9 @@ export class After {
     return this.#noted.length
   }
 
-  /** What was noted since belongs to work that was rolled back. */
-  undoneSince(mark: number): void {
-    for (const noted of this.#noted.slice(mark)) noted.undone = true
+  /** What was noted in it since belongs to work that was rolled back. */
+  undoneSince(mark: number, level: Level): void {
+    for (const noted of this.#noted.slice(mark)) if (noted.level.isIn(level)) noted.undone = true
   }
 
   /** What was noted in it belongs to work that was rolled back; what was noted beside it meanwhile does not. */

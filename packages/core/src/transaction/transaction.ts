@@ -64,6 +64,10 @@ export interface TransactionScope<C extends Connection = Connection> {
   assertSound(): void
   /** Whatever its body does, what was done in it is not to be kept: it ends with a roll-back and a TransactionAbortedError. */
   spoil(by: unknown): void
+  /** What is noted and fails in it from here on is undone by `backTo` with this: for savepoints that somebody else sets. */
+  readonly mark: TransactionMark
+  /** It was brought back to a savepoint by other means. */
+  backTo(mark: TransactionMark): void
   /**
    * Runs the body between SAVEPOINT and RELEASE; if it throws, what it did is undone and the transaction goes on. One that
    * is asked for while another is open beside it waits until that has ended.
@@ -370,16 +374,12 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     return { scope, context: this.context, joined: this.#joined, open }
   }
 
-  // --- savepoints that somebody else sets ---
-
-  /** What is noted and fails from here on is undone by `backTo` with what this returns. */
   get mark(): TransactionMark {
     return { noted: this.#after.mark, firstError: this.#failed.value }
   }
 
-  /** The transaction was brought back to a savepoint by other means: what had failed since is undone. */
   backTo({ noted, firstError }: TransactionMark): void {
-    this.#after.undoneSince(noted)
+    this.#after.undoneSince(noted, this.#nested.outermost)
     this.#failed.backTo(firstError)
   }
 
