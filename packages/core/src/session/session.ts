@@ -7,6 +7,7 @@ import {
   AcquireAbortedError,
   ConnectionLostError,
   type MooringsError,
+  PropagationError,
   SessionBusyError,
   SessionEndedError,
 } from '../errors.js'
@@ -96,7 +97,11 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   }
 
   get joinable(): Ambient<TransactionScope<C>> | undefined {
-    return this.#pool.scopes.find(({ scope }) => scope.session === this)
+    return this.#around(false)
+  }
+
+  #around(beyond: boolean): Ambient<TransactionScope<C>> | undefined {
+    return this.#pool.scopes.find(({ scope }) => scope.session === this, beyond)
   }
 
   // --- lending ---
@@ -114,6 +119,12 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
    */
   async acquire({ signal, timeoutMs, brief = false }: AcquireOptions = {}): Promise<Lease<C>> {
     this.#assertOpen()
+    // It would wait for what waits for it.
+    if (this.#around(true) !== undefined) {
+      throw new PropagationError(
+        'What steps outside of a transaction of this session cannot have its connection, which the transaction has: use the root database there',
+      )
+    }
     const { deadlines, resilience } = this.#pool
     const limitMs = timeoutMs ?? this.#options.acquireTimeoutMs ?? resilience.pool.acquireTimeoutMs
     const until = deadlines.clock.now() + limitMs

@@ -1,7 +1,7 @@
 // One transaction on one lease, from BEGIN to its end, and its savepoints. An explicit state: nothing is sent through a
 // transaction that has ended, and COMMIT is never reported as done unless the server said so.
 
-import { begun } from '../begun.js'
+import { assertFunction, begun } from '../begun.js'
 import type { Connection, Driver, TransactionSettings } from '../driver.js'
 import {
   CommitOutcomeUnknownError,
@@ -15,7 +15,7 @@ import { publish } from '../events.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
 import type { Ambient, Stretch, TransactionContext } from '../scope.js'
-import { After, type AfterEnd } from './after.js'
+import { After, type AfterEnd, tellFailed } from './after.js'
 import { FirstError, joinedFailed } from './first-error.js'
 import type { Limits } from './limits.js'
 import { Nested } from './nested.js'
@@ -224,6 +224,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   }
 
   #note(on: 'commit' | 'rollback', run: AfterEnd): void {
+    assertFunction(run, 'run')
     this.#assertOpen()
     const { here } = this.#nested
     here.assertLive()
@@ -352,7 +353,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     transactions.ended(how)
     await this.#after.run(how, (cause) => {
       const error = this.driver.classify(cause, 'statement')
-      publish('moorings:after:failed', identity, () => ({ error, after: how ?? 'committed' }))
+      tellFailed(identity, error, how ?? 'committed')
     })
   }
 
