@@ -3,6 +3,8 @@
 
 import { describe, expect, it } from '@jest/globals'
 import { afterCommit, afterRollback, currentTransaction } from '@moorings/core'
+import { withTransaction } from '@moorings/kysely'
+import { sql } from 'kysely'
 import { executes } from '../support/matchers.js'
 import { eventsOf } from './events.js'
 import {
@@ -302,6 +304,40 @@ describe("T9: in a transaction of Kysely's that is ended by hand", () => {
     await afterCommit(() => order.push('at once'))
     expect(order).toEqual(['at once'])
     await tx.commit().execute()
+  })
+
+  it.each([false, true])('a savepoint of its own takes along what was noted in it (nested %p)', async (nested) => {
+    const { kysely, roots } = openJoint(scene, 1)
+    const order: string[] = []
+    const run = async () => {
+      const tx = await kysely.startTransaction().execute()
+      await withTransaction(tx, () => afterCommit(() => order.push('before')))
+      const part = await tx.savepoint('a').execute()
+      await withTransaction(part, async (inner) => {
+        await inner.insertInto('marks').values({ mark: 'undone' }).execute()
+        await afterCommit(() => order.push('undone'))
+      })
+      const back = await part.rollbackToSavepoint('a').execute()
+      await withTransaction(back, () => afterCommit(() => order.push('behind')))
+      await tx.commit().execute()
+    }
+    await (nested ? roots.kysely.withTransaction(run) : run())
+    expect(order).toEqual(['before', 'behind'])
+    expect(await scene.marks()).toEqual([])
+  })
+
+  it.each([false, true])('a savepoint of its own takes along what has failed in it (nested %p)', async (nested) => {
+    const { kysely, roots } = openJoint(scene, 1)
+    const run = async () => {
+      const tx = await kysely.startTransaction().execute()
+      const part = await tx.savepoint('a').execute()
+      expect(await errorOf(sql`select survived`.execute(part))).toMatchObject({ code: '42703' })
+      const back = await part.rollbackToSavepoint('a').execute()
+      expect(await errorOf(sql`select fatal`.execute(back))).toMatchObject({ code: '42703' })
+      await tx.commit().execute()
+    }
+    const error = await errorOf(nested ? roots.kysely.withTransaction(run) : run())
+    expect(error).toMatchObject({ name: 'TransactionAbortedError', message: expect.stringContaining('fatal') })
   })
 
   it('inside withTransaction, what is noted beside one belongs to that, whatever becomes of the one ended by hand', async () => {

@@ -83,6 +83,22 @@ describe.each(retried)('$name', (orm: Orm) => {
     await expect(db.query(look)).rejects.toMatchObject({ code: '42P01' })
   })
 
+  it('T5: a name is what it says, however long it is', async () => {
+    const db = scene.open(orm)
+    for (const name of [
+      `app.${'x'.repeat(63)}`,
+      `app.${'x'.repeat(64)}`,
+      `${'y'.repeat(200)}.z`,
+      'a.b.c',
+      'App.Tenant',
+    ]) {
+      const seen = await db.withTransaction((tx) => tx.query(`select current_setting('${name}', true) as value`), {
+        settings: { [name]: 'set' },
+      })
+      expect(seen).toEqual([{ value: 'set' }])
+    }
+  })
+
   it('T5: a value is what it says, whatever is in it', async () => {
     const db = scene.open(orm)
     for (const value of [

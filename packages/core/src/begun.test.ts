@@ -1,8 +1,10 @@
 // Queries that are sent when somebody waits for them: what they are inside of is where they were returned, not who waits.
 
+import { inspect } from 'node:util'
 import { describe, expect, it } from '@jest/globals'
 import { begun } from './begun.js'
-import { outsideTransaction } from './scope.js'
+import { afterCommit, afterRollback, outsideTransaction } from './scope.js'
+import { idempotent } from './statement/idempotent.js'
 import { type FakePool, fixture } from './testing/fixture.js'
 
 /** As a query builder of Drizzle's, which is none of the promises of the language, and is no more than its `then`. */
@@ -51,6 +53,23 @@ describe('begun()', () => {
     await expect(begun(no)).rejects.toBe(thrown)
     await expect(begun(() => Promise.reject(thrown))).rejects.toBe(thrown)
     await expect(begun(() => lazy(no))).rejects.toBe(thrown)
+  })
+})
+
+describe('what is no function where one is needed', () => {
+  it.each<[string, (given: never) => unknown]>([
+    ['pool.transaction()', (given) => fixture().pool.transaction(given)],
+    ['pool.session()', (given) => fixture().pool.session(given)],
+    ['idempotent()', async (given) => idempotent(given)],
+    ['afterCommit()', (given) => afterCommit(given)],
+    ['afterRollback()', async (given) => afterRollback(given)],
+    ["a context's afterCommit()", (given) => fixture().pool.transaction((_, context) => context.afterCommit(given))],
+  ])('is refused by %s at once, and never shown', async (_, use) => {
+    // As of `afterCommit(mailer.send(order))`, which has sent it already.
+    const given = Object.assign(Promise.resolve('sent'), { secret: 'hunter2' })
+    const error = await Promise.resolve(use(given as never)).catch((error: unknown) => error)
+    expect(error).toMatchObject({ name: 'InvalidOptionsError', message: expect.stringContaining('a function') })
+    expect(inspect(error)).not.toContain('hunter2')
   })
 })
 

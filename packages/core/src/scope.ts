@@ -2,7 +2,7 @@
 // The leases it holds, so that a wait for itself can be told; and the transaction it is in, so that others may join.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { begun, isLazy } from './begun.js'
+import { assertFunction, begun, isLazy } from './begun.js'
 import type { Lease } from './pool/lease.js'
 import type { AfterEnd } from './transaction/after.js'
 
@@ -166,9 +166,14 @@ export class Scopes<Scope, Session extends Stretch> {
     return undefined
   }
 
-  /** The innermost transaction the current call chain is inside of, of those that are meant. */
-  find(meant: (ambient: Ambient<Scope>) => boolean): Ambient<Scope> | undefined {
+  /**
+   * The innermost transaction the current call chain is inside of, of those that are meant.
+   *
+   * @param beyond also where the chain has stepped outside of it
+   */
+  find(meant: (ambient: Ambient<Scope>) => boolean, beyond = true): Ambient<Scope> | undefined {
     for (let at = frames.getStore(); at !== undefined; at = at.outer) {
+      if (at.pool === undefined && !beyond) return undefined
       const ambient = at.pool === this.#pool ? this.#ambients.get(at)?.() : undefined
       if (ambient?.open() === true && meant(ambient)) return ambient
     }
@@ -245,6 +250,7 @@ export function currentTransaction(): TransactionContext | undefined {
  * })
  */
 export async function afterCommit(run: AfterEnd): Promise<void> {
+  assertFunction(run, 'run')
   const current = context()
   if (current === undefined) await run()
   else current.afterCommit(run)
@@ -252,6 +258,7 @@ export async function afterCommit(run: AfterEnd): Promise<void> {
 
 /** Runs `run` once the current transaction, or the savepoint this was called in, is rolled back; never when there is none. */
 export function afterRollback(run: AfterEnd): void {
+  assertFunction(run, 'run')
   context()?.afterRollback(run)
 }
 

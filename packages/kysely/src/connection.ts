@@ -262,13 +262,14 @@ export class LeasedConnection implements DatabaseConnection {
   }
 
   savepoint(name: string): void {
-    if (this.#transaction !== undefined) this.#marks.set(name, this.#transaction.mark)
+    const scope = this.ambient?.scope
+    if (scope !== undefined) this.#marks.set(name, scope.mark)
   }
 
   /** A savepoint was gone back to: what has failed since is undone. */
   recovered(name: string): void {
     const mark = this.#marks.get(name)
-    if (mark !== undefined) this.#transaction?.backTo(mark)
+    if (mark !== undefined) this.ambient?.scope.backTo(mark)
   }
 
   async commit(): Promise<void> {

@@ -20,7 +20,7 @@ import {
   type QueryCompiler,
 } from 'kysely'
 import { createCodec, type TypeParsers } from './codec.js'
-import { ResilientPostgresDriver } from './driver.js'
+import { ourAdapters, ResilientPostgresDriver } from './driver.js'
 
 /** A dialect with a pool of its own, closed by `db.destroy()`. */
 export interface OwnPoolConfig {
@@ -95,7 +95,9 @@ export class ResilientPostgresDialect implements Dialect {
   }
 
   createAdapter(): DialectAdapter {
-    return new PostgresAdapter()
+    const adapter = new PostgresAdapter()
+    ourAdapters.add(adapter)
+    return adapter
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: Kysely's own signature

@@ -3,6 +3,7 @@
 
 import {
   type Ambient,
+  describeGiven,
   followCallChains,
   InvalidOptionsError,
   PoolClosedError,
@@ -10,7 +11,14 @@ import {
   type TransactionScope,
 } from '@moorings/core'
 import { beginStatement, type PostgresConnection, type PostgresPool, quoted } from '@moorings/postgres'
-import { CompiledQuery, type DatabaseConnection, type Driver, type Kysely, type TransactionSettings } from 'kysely'
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type DialectAdapter,
+  type Driver,
+  type Kysely,
+  type TransactionSettings,
+} from 'kysely'
 import type { Codec } from './codec.js'
 import { LeasedConnection } from './connection.js'
 
@@ -112,5 +120,18 @@ export function leased(connection: DatabaseConnection): LeasedConnection {
 
 /** What statements of this instance run on. Nothing is taken from the pool for that. */
 export function handleOf<DB>(db: Kysely<DB>): Promise<LeasedConnection> {
-  return db.getExecutor().provideConnection(async (connection) => leased(connection))
+  if (typeof db !== 'object' || db === null || typeof db.getExecutor !== 'function') throw notOurs(db)
+  const executor = db.getExecutor()
+  // Before it is asked for a connection: another driver would make one for that.
+  if (!ourAdapters.has(executor.adapter)) throw notOurs(db)
+  return executor.provideConnection(async (connection) => leased(connection))
+}
+
+/** What tells an instance of this dialect, whatever plugins it has, and whatever was made from it. */
+export const ourAdapters = new WeakSet<DialectAdapter>()
+
+function notOurs(db: unknown): InvalidOptionsError {
+  const given = typeof db === 'object' && db !== null ? 'another database' : describeGiven(db)
+  const allowed = 'a Kysely database whose dialect is a ResilientPostgresDialect'
+  return new InvalidOptionsError([{ path: 'db', given, allowed }])
 }

@@ -33,10 +33,10 @@ export async function withSession<DB, T>(
   body: (db: Kysely<DB>, context: SessionContext) => Promise<T> | T,
   options: SessionOptions = {},
 ): Promise<T> {
+  const handle = await handleOf(db)
   if (db.isTransaction) {
     throw new PropagationError('A session was asked for on the handle of a transaction: begin it on the root database')
   }
-  const handle = await handleOf(db)
   if (handle === (await handleOf(db))) {
     throw new PropagationError('A session was asked for on what db.connection() gives: begin it on the root database')
   }

@@ -28,7 +28,9 @@ const limits = [
   ['idleTimeoutMs', 'idle_in_transaction_session_timeout'],
 ] as const
 
-/** Whose values are lists of names. */
+/** SET would make one name of a list of them, and cut a name that is too long; `set_config` takes both as they are. */
+const needsCall = (name: string) =>
+  lists.test(name) || name.split('.').some((part) => Buffer.byteLength(part) > MAX_NAME_BYTES)
 const lists = /^(search_path|temp_tablespaces|(session|local|shared)_preload_libraries|unix_socket_directories)$/i
 
 /** As the server counts milliseconds. */
@@ -109,8 +111,8 @@ function assignmentsOf(settings: TransactionSettings['settings'], problems: Opti
       problems.push({ path, given: 'this name', allowed: 'a setting that says not as whom to act: that is `role`' })
     } else if (isSetting(value)) {
       const text = literal(String(value))
-      // SET takes no snapshot: the statement behind it may be a LOCK, or choose the isolation. But of a list it makes one name.
-      if (lists.test(name)) calls.push(`select pg_catalog.set_config(${literal(name)}, ${text}, true)`)
+      // SET takes no snapshot: the statement behind it may be a LOCK, or choose the isolation.
+      if (needsCall(name)) calls.push(`select pg_catalog.set_config(${literal(name)}, ${text}, true)`)
       else calls.push(`set local ${name.split('.').map(quoted).join('.')} = ${text}`)
     } else {
       const allowed = 'a string without zero byte, a finite number or a boolean'

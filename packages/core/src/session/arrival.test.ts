@@ -3,7 +3,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { AcquireAbortedError, SessionBusyError, SessionEndedError, SessionExpiredError } from '../errors.js'
 import { settled } from '../testing/fake-clock.js'
-import { type Fixture, fixture, takeOne } from '../testing/fixture.js'
+import { counts, type Fixture, fixture, takeOne } from '../testing/fixture.js'
 import { type Watched, watch } from '../testing/watch.js'
 
 const never = () => new Promise<never>(() => {})
@@ -102,6 +102,34 @@ describe('a session that ends while its connection is waited for', () => {
       await settled()
       expect(pool.stats()).toMatchObject({ idle: 1, leased: 0 })
       expect(driver.connections).toHaveLength(1)
+    }
+  })
+})
+
+describe('a session whose connection is lost as it arrives', () => {
+  it('has another one, in whichever microtask that was, and keeps no lease of the one that is gone', async () => {
+    for (let microtasks = 0; microtasks < 12; microtasks++) {
+      const setup = fixture({ ...one, acquireTimeoutMs: 30_000 })
+      const { pool, driver, clock } = setup
+      const lease = await takeOne(pool)
+      lease.release()
+      let second: Watched<unknown> = watch(never())
+      const result = watch(
+        pool.session(async (session) => {
+          const first = watch(session.acquire({ brief: true }))
+          for (let microtask = 0; microtask < microtasks; microtask++) await undefined
+          driver.connection(1).lose()
+          await clock.advance(1_000)
+          first.value.release()
+          second = watch(session.acquire().then(({ connection }) => connection.statement('after')))
+          await clock.advance(1_000)
+        }),
+      )
+      await clock.advance(0)
+      for (let turn = 0; turn < 5; turn++) await settled()
+      expect([microtasks, second.state, result.state]).toEqual([microtasks, 'resolved', 'resolved'])
+      expect(driver.connection(2).sent).toContain('after')
+      expect(counts(pool)).toMatchObject({ leased: 0, waiting: 0 })
     }
   })
 })

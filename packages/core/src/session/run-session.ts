@@ -1,6 +1,6 @@
 // A session from its beginning to its end, within its limits.
 
-import { begun } from '../begun.js'
+import { assertFunction, begun } from '../begun.js'
 import type { Connection } from '../driver.js'
 import { PropagationError, SessionEndedError, SessionExpiredError } from '../errors.js'
 import type { Pool } from '../pool/pool.js'
@@ -23,10 +23,11 @@ export async function runSession<C extends Connection, T>(
   given: unknown,
   from: (...args: never) => unknown,
 ): Promise<T> {
+  assertFunction(body, 'body')
   const checked = checkSessionOptions(given)
   if (source.joinable !== undefined) {
     throw new PropagationError(
-      'A session was asked for inside a transaction, which is on a connection of its own until it ends. Begin the session around the transaction, or outsideTransaction()',
+      'A session, or an advisory lock, which needs one, was asked for inside a transaction, which is on a connection of its own until it ends. Begin it around the transaction, or in outsideTransaction(); for a lock inside there is pg_advisory_xact_lock()',
     )
   }
   const options = completeSession(checked, pool.resilience.session)

@@ -10,9 +10,10 @@ import {
   SessionBusyError,
   SessionEndedError,
 } from '../errors.js'
+import { outsideTransaction } from '../scope.js'
 import { settled } from '../testing/fake-clock.js'
 import type { FakeConnection } from '../testing/fake-connection.js'
-import { counts, empty, type FakeLease, type Fixture, fixture } from '../testing/fixture.js'
+import { counts, empty, type FakeLease, type FakePool, type Fixture, fixture } from '../testing/fixture.js'
 import { type Watched, watch } from '../testing/watch.js'
 import type { Session } from './session.js'
 import type { SessionOptions } from './session-options.js'
@@ -378,6 +379,26 @@ describe('a transaction in a session', () => {
       })
     })
     expect(driver.connections).toHaveLength(2)
+  })
+})
+
+describe('what steps outside of a transaction of a session', () => {
+  it.each<[string, (pool: FakePool, work: () => Promise<void>) => Promise<unknown>]>([
+    ['outsideTransaction()', (_, work) => outsideTransaction(work)],
+    ['notSupported', (pool, work) => pool.transaction(work, { propagation: 'notSupported' }, { without: work })],
+  ])('(%s) and asks for its connection is refused at once, rather than joining it', async (_, outside) => {
+    const { pool, driver } = fixture()
+    await pool.session((session) =>
+      pool.transaction(async (tx) => {
+        await outside(pool, async () => {
+          expect(session.joinable).toBeUndefined()
+          expect(session.tryAcquire()).toBeUndefined()
+          await expect(session.acquire({ brief: true })).rejects.toMatchObject({ name: 'PropagationError' })
+        })
+        expect(session.joinable?.scope).toBe(tx)
+      }),
+    )
+    expect(driver.connection(1).sent).toEqual(['begin', 'commit'])
   })
 })
 

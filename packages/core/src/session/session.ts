@@ -7,6 +7,7 @@ import {
   AcquireAbortedError,
   ConnectionLostError,
   type MooringsError,
+  PropagationError,
   SessionBusyError,
   SessionEndedError,
 } from '../errors.js'
@@ -60,7 +61,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   readonly #turns: Turns
   readonly #work = new Map<Lease<C>, Work>()
   #berth: Berth<C> | undefined
-  #arriving: Promise<Berth<C>> | undefined
+  #arriving: Promise<Berth<C> | undefined> | undefined
   #arrival: AbortController | undefined
   #idle: Deadline | undefined
   #idleSince: number
@@ -96,7 +97,11 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   }
 
   get joinable(): Ambient<TransactionScope<C>> | undefined {
-    return this.#pool.scopes.find(({ scope }) => scope.session === this)
+    return this.#around(false)
+  }
+
+  #around(beyond: boolean): Ambient<TransactionScope<C>> | undefined {
+    return this.#pool.scopes.find(({ scope }) => scope.session === this, beyond)
   }
 
   // --- lending ---
@@ -114,6 +119,12 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
    */
   async acquire({ signal, timeoutMs, brief = false }: AcquireOptions = {}): Promise<Lease<C>> {
     this.#assertOpen()
+    // It would wait for what waits for it.
+    if (this.#around(true) !== undefined) {
+      throw new PropagationError(
+        'What steps outside of a transaction of this session cannot have its connection, which the transaction has: use the root database there',
+      )
+    }
     const { deadlines, resilience } = this.#pool
     const limitMs = timeoutMs ?? this.#options.acquireTimeoutMs ?? resilience.pool.acquireTimeoutMs
     const until = deadlines.clock.now() + limitMs
@@ -140,8 +151,9 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
     this.#arriving = this.#take(arrival.signal, Math.max(1, Math.ceil(leftMs)))
     try {
       const berth = await this.#arriving
-      if (this.#over === undefined) this.#berth = berth
-      else berth.lease.release()
+      // One that was lost on its way here would be kept for good, as nobody is told of that any more.
+      if (this.#over === undefined && berth?.lease.lost === false) this.#berth = berth
+      else berth?.lease.release()
     } catch (error) {
       throw this.#over ?? error
     } finally {
@@ -181,8 +193,13 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
     })
   }
 
-  async #take(signal: AbortSignal | undefined, timeoutMs: number): Promise<Berth<C>> {
+  /** Undefined when it was lost in the moment it was had. */
+  async #take(signal: AbortSignal | undefined, timeoutMs: number): Promise<Berth<C> | undefined> {
     const lease = await this.#pool.acquire({ signal, timeoutMs })
+    if (lease.lost) {
+      lease.release()
+      return undefined
+    }
     lease.taking = this.#taking
     lease.watched = this.#options.maxDurationMs === 0
     lease.whenLost = (reason) => this.#lost(reason)

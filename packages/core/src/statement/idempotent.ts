@@ -1,7 +1,7 @@
 // What the application says of its own statements: that carrying them out twice does what carrying them out once does.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { begun } from '../begun.js'
+import { assertFunction, begun } from '../begun.js'
 
 const said = new AsyncLocalStorage<true>()
 
@@ -22,6 +22,7 @@ let used = false
  * await idempotent(() => db.insert(users).values(user).onConflictDoNothing())
  */
 export function idempotent<T>(body: () => PromiseLike<T> | T): Promise<T> {
+  assertFunction(body, 'body')
   used = true
   return said.run(true, () => begun(body))
 }

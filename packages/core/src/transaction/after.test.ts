@@ -1,6 +1,6 @@
 // What is to be done after a transaction: when, in which order, and when not.
 
-import { describe, expect, it } from '@jest/globals'
+import { describe, expect, it, jest } from '@jest/globals'
 import { afterCommit, afterRollback, outsideTransaction, type TransactionContext } from '../scope.js'
 import { eventsOf } from '../testing/events.js'
 import { deadlock, lostConnection } from '../testing/failures.js'
@@ -203,6 +203,26 @@ describe('a callback that fails', () => {
     })
     expect(told).toEqual(['the last one'])
     expect(events).toMatchObject(causes.map((cause) => ({ ...setup.pool.identity, after, error: { cause } })))
+  })
+})
+
+describe('a callback that fails while nobody listens', () => {
+  it('is a warning that names what it was given to and its error, and shows no message of the application', async () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    try {
+      const { pool } = await retryingAndRested()
+      await pool.transaction((_, { afterCommit }) =>
+        afterCommit(() => {
+          throw new TypeError('hunter2')
+        }),
+      )
+      expect(warn).toHaveBeenCalledTimes(1)
+      const said = JSON.stringify(warn.mock.calls[0])
+      expect(said).toMatch(/afterCommit failed \(TypeError\).*MOORINGS_AFTER_FAILED/)
+      expect(said).not.toContain('hunter2')
+    } finally {
+      warn.mockRestore()
+    }
   })
 })
 

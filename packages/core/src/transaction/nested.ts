@@ -172,6 +172,13 @@ export class Nested<C extends Connection> {
       spoil: (by) => {
         level.spoilt ??= { by }
       },
+      get mark() {
+        return { noted: trunk.after.mark, firstError: trunk.failed.value }
+      },
+      backTo: ({ noted, firstError }) => {
+        trunk.after.undoneSince(noted, level)
+        trunk.failed.backTo(firstError)
+      },
       async savepoint(body, label, limits) {
         return nested.run(level, body, label, limits)
       },

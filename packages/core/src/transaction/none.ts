@@ -3,10 +3,9 @@
 
 import { begun } from '../begun.js'
 import type { Connection } from '../driver.js'
-import { publish } from '../events.js'
 import type { Pool } from '../pool/pool.js'
 import { outsideTransaction, type TransactionContext } from '../scope.js'
-import type { AfterEnd } from './after.js'
+import { type AfterEnd, tellFailed } from './after.js'
 import { Limits } from './limits.js'
 import type { ResolvedTransaction } from './transaction-options.js'
 
@@ -49,6 +48,6 @@ async function atOnce<C extends Connection>({ driver, identity }: Pool<C>, run: 
     await run()
   } catch (cause) {
     const error = driver.classify(cause, 'statement')
-    publish('moorings:after:failed', identity, () => ({ error, after: 'committed' }))
+    tellFailed(identity, error, 'committed')
   }
 }

@@ -53,8 +53,6 @@ type Event = keyof typeof events
 const kindNames = Object.keys(kinds).filter((name): name is Kind => name in kinds)
 const eventNames = Object.keys(events).filter((name): name is Event => name in events)
 
-const losses: readonly Event[] = ['its connection is lost', 'the pool evicts its connections']
-
 /** These end it for good. */
 const ends: readonly Event[] = ['its signal fires', 'the pool is closed']
 
@@ -144,11 +142,8 @@ function wrong(run: Run): string | undefined {
   return undefined
 }
 
-/** A session that loses its connection in the moment in which it gets it is not spoken of here. */
-const spoken = (kind: Kind) => eventNames.filter((event) => kind !== 'in a session' || !losses.includes(event))
-
 describe.each(kindNames)('a transaction %s', (kind) => {
-  it.each(spoken(kind))('ends well, whenever %s', async (event) => {
+  it.each(eventNames)('ends well, whenever %s', async (event) => {
     const allowed = ends.includes(event) ? /^(TransactionCancelled|PoolClosed|CommitOutcomeUnknown)Error/ : /^never/
     const found = await problems(kind, event, undefined, (run) => {
       const { result } = run

@@ -5,6 +5,7 @@ import type { Connection } from '../driver.js'
 import { CommitOutcomeUnknownError, isMooringsError, RetriesExhaustedError } from '../errors.js'
 import { publish } from '../events.js'
 import type { Pool } from '../pool/pool.js'
+import { tellFailed } from './after.js'
 import type { Limits } from './limits.js'
 import type { ResolvedRetry, RetryNotice } from './retry-options.js'
 import { delayBeforeRetry, type RetryReason, reasonToRetry } from './retry-policy.js'
@@ -98,7 +99,7 @@ export class Retries<C extends Connection> {
     }))
     const failed = (cause: unknown) => {
       const error = driver.classify(cause, 'statement')
-      publish('moorings:after:failed', identity, () => ({ error, after: 'retry' }))
+      tellFailed(identity, error, 'retry')
     }
     try {
       // Whatever kind of promise it may be.

@@ -1,7 +1,7 @@
 // Where a transaction is asked for: what is around it decides whether it is a new one, a savepoint, a part of what is
 // there, or none.
 
-import { begun } from '../begun.js'
+import { assertFunction, begun } from '../begun.js'
 import type { Connection } from '../driver.js'
 import { InvalidOptionsError, PropagationError } from '../errors.js'
 import type { Pool } from '../pool/pool.js'
@@ -60,6 +60,7 @@ export async function transact<C extends Connection, T>(
   options: ResolvedTransaction,
   { inside: given = pool.scopes.current, source, joined: wanted, lenient = false, without }: Circumstances<C, T> = {},
 ): Promise<T> {
+  assertFunction(body, 'body')
   const { propagation, durable } = options
   const inside = given === 'none' ? undefined : given
   // Who steps into the ORM's own transaction has not left what everything joins.

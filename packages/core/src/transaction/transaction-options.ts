@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import type { TransactionSettings } from '../driver.js'
 import { InvalidOptionsError } from '../errors.js'
-import { checkBy, strictOptions } from '../option-problems.js'
+import { checkBy, describeGiven, strictOptions } from '../option-problems.js'
 import { flag, milliseconds, word } from '../option-schemas.js'
 import type { Resilience } from '../options.js'
 import { completeRetry, type ResolvedRetry, type RetryOptions, retrySchema, usualRetry } from './retry-options.js'
@@ -99,6 +99,9 @@ export function resolveTransactionOptions(
 ): ResolvedTransaction {
   const { untouched, schema } = knownOf(defaults)
   if (given === undefined || isEmpty(given)) return untouched
+  if (typeof given !== 'object' || given === null) {
+    throw new InvalidOptionsError([{ path, given: describeGiven(given), allowed: 'an object' }])
+  }
   const checked = checkBy(schema, given, path)
   if (checked.ok) return complete(checked.value, defaults)
   throw new InvalidOptionsError(checked.problems)

@@ -1,7 +1,7 @@
 // One transaction on one lease, from BEGIN to its end, and its savepoints. An explicit state: nothing is sent through a
 // transaction that has ended, and COMMIT is never reported as done unless the server said so.
 
-import { begun } from '../begun.js'
+import { assertFunction, begun } from '../begun.js'
 import type { Connection, Driver, TransactionSettings } from '../driver.js'
 import {
   CommitOutcomeUnknownError,
@@ -15,7 +15,7 @@ import { publish } from '../events.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
 import type { Ambient, Stretch, TransactionContext } from '../scope.js'
-import { After, type AfterEnd } from './after.js'
+import { After, type AfterEnd, tellFailed } from './after.js'
 import { FirstError, joinedFailed } from './first-error.js'
 import type { Limits } from './limits.js'
 import { Nested } from './nested.js'
@@ -64,6 +64,10 @@ export interface TransactionScope<C extends Connection = Connection> {
   assertSound(): void
   /** Whatever its body does, what was done in it is not to be kept: it ends with a roll-back and a TransactionAbortedError. */
   spoil(by: unknown): void
+  /** What is noted and fails in it from here on is undone by `backTo` with this: for savepoints that somebody else sets. */
+  readonly mark: TransactionMark
+  /** It was brought back to a savepoint by other means. */
+  backTo(mark: TransactionMark): void
   /**
    * Runs the body between SAVEPOINT and RELEASE; if it throws, what it did is undone and the transaction goes on. One that
    * is asked for while another is open beside it waits until that has ended.
@@ -220,6 +224,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   }
 
   #note(on: 'commit' | 'rollback', run: AfterEnd): void {
+    assertFunction(run, 'run')
     this.#assertOpen()
     const { here } = this.#nested
     here.assertLive()
@@ -357,7 +362,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     transactions.ended(how)
     await this.#after.run(how, (cause) => {
       const error = this.driver.classify(cause, 'statement')
-      publish('moorings:after:failed', identity, () => ({ error, after: how ?? 'committed' }))
+      tellFailed(identity, error, how ?? 'committed')
     })
   }
 
@@ -379,16 +384,12 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     return { scope, context: this.context, joined: this.#joined, open }
   }
 
-  // --- savepoints that somebody else sets ---
-
-  /** What is noted and fails from here on is undone by `backTo` with what this returns. */
   get mark(): TransactionMark {
     return { noted: this.#after.mark, firstError: this.#failed.value }
   }
 
-  /** The transaction was brought back to a savepoint by other means: what had failed since is undone. */
   backTo({ noted, firstError }: TransactionMark): void {
-    this.#after.undoneSince(noted)
+    this.#after.undoneSince(noted, this.#nested.outermost)
     this.#failed.backTo(firstError)
   }
 
