@@ -4,10 +4,10 @@ import { isMooringsError, type MooringsError } from './base.js'
 import { TransactionAbortedError } from './transaction.js'
 
 /** Deeper than anybody wraps; what is below was wrapped in itself. */
-const DEEPEST = 32
+const DEEPEST = 16
 
 /** The outermost first. Of whatever it is given: getters may throw, and causes go round in circles. */
-function* causesOf(error: unknown): Generator<object> {
+export function* causesOf(error: unknown): Generator<object> {
   const seen = new Set<object>()
   let one: unknown = error
   while (typeof one === 'object' && one !== null && !seen.has(one) && seen.size < DEEPEST) {

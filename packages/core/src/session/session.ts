@@ -144,11 +144,9 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
 
   async #arrive(signal: AbortSignal | undefined, leftMs: number): Promise<void> {
     const arrival = new AbortController()
-    const aborted = () => arrival.abort(signal?.reason)
-    if (signal?.aborted === true) aborted()
-    else signal?.addEventListener('abort', aborted, { once: true })
+    const either = signal === undefined ? arrival.signal : AbortSignal.any([signal, arrival.signal])
     this.#arrival = arrival
-    this.#arriving = this.#take(arrival.signal, Math.max(1, Math.ceil(leftMs)))
+    this.#arriving = this.#take(either, Math.max(1, Math.ceil(leftMs)))
     try {
       const berth = await this.#arriving
       // One that was lost on its way here would be kept for good, as nobody is told of that any more.
@@ -157,7 +155,6 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
     } catch (error) {
       throw this.#over ?? error
     } finally {
-      signal?.removeEventListener('abort', aborted)
       this.#arriving = undefined
       this.#arrival = undefined
     }

@@ -26,6 +26,11 @@ export class FirstError {
     return this.#value ?? error
   }
 
+  /** @throws TransactionAbortedError if one has failed */
+  assertNone(): void {
+    if (this.#value !== undefined) throw this.aborted()
+  }
+
   aborted(): TransactionAbortedError {
     const first = this.#value
     const named = first instanceof Error || isMooringsError(first) ? `: ${first.message}` : ''

@@ -11,7 +11,7 @@ import { type FirstError, joinedFailed } from './first-error.js'
 import { Level } from './level.js'
 import type { Limits } from './limits.js'
 import { answered, attachRollbackError, left, stopStrays } from './roll-back.js'
-import type { TransactionScope } from './transaction.js'
+import type { TransactionMark, TransactionScope } from './transaction.js'
 
 /** The transaction that they are parts of. */
 export interface Trunk<C extends Connection> {
@@ -55,6 +55,15 @@ export class Nested<C extends Connection> {
   get #around(): Level | undefined {
     const found = this.#trunk.pool.scopes.find(({ scope }) => this.#levels.has(scope))
     return found && this.#levels.get(found.scope)
+  }
+
+  get mark(): TransactionMark {
+    return { noted: this.#trunk.after.mark, firstError: this.#trunk.failed.value }
+  }
+
+  backTo({ noted, firstError }: TransactionMark, level: Level): void {
+    this.#trunk.after.undoneSince(noted, level)
+    this.#trunk.failed.backTo(firstError)
   }
 
   async run<T>(
@@ -166,19 +175,14 @@ export class Nested<C extends Connection> {
       noteError: (error) => {
         if (level.live) trunk.failed.note(error)
       },
-      assertSound: () => {
-        if (trunk.failed.value !== undefined) throw trunk.failed.aborted()
-      },
+      assertSound: () => trunk.failed.assertNone(),
       spoil: (by) => {
         level.spoilt ??= { by }
       },
       get mark() {
-        return { noted: trunk.after.mark, firstError: trunk.failed.value }
+        return nested.mark
       },
-      backTo: ({ noted, firstError }) => {
-        trunk.after.undoneSince(noted, level)
-        trunk.failed.backTo(firstError)
-      },
+      backTo: (mark) => nested.backTo(mark, level),
       async savepoint(body, label, limits) {
         return nested.run(level, body, label, limits)
       },

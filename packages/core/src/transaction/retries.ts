@@ -2,6 +2,7 @@
 // the time that is left, and what the pool can spend.
 
 import type { Connection } from '../driver.js'
+import { causesOf } from '../errors/causes.js'
 import { CommitOutcomeUnknownError, isMooringsError, RetriesExhaustedError } from '../errors.js'
 import { publish } from '../events.js'
 import type { Pool } from '../pool/pool.js'
@@ -113,13 +114,9 @@ export class Retries<C extends Connection> {
 /** Whether anywhere in it is something that may have been applied. Never throws, whatever it is given. */
 function isUnknown(error: unknown): boolean {
   try {
-    let at = error
-    for (let depth = 0; depth < 16 && typeof at === 'object' && at !== null; depth++) {
-      if (isMooringsError(at) && at.retry === 'unknown') return true
-      at = Reflect.get(at, 'cause')
-    }
+    for (const one of causesOf(error)) if (isMooringsError(one) && one.retry === 'unknown') return true
   } catch {
-    // A getter or a proxy of somebody else's.
+    // Somebody else's, with our brand and a getter that throws.
   }
   return false
 }

@@ -4,8 +4,8 @@
 const PARTS = 1_000
 
 /**
- * A bucket of tokens: each transaction, or single statement, that is begun puts in a part of one, up to a limit, and each retry after a failure of the
- * infrastructure takes a whole one. While all is well it is full, and what fails now and then is retried. While everything
+ * A bucket of tokens: each transaction, or single statement, that is begun puts in a part of one, up to a limit, and each
+ * retry after a failure of the infrastructure takes a whole one. While all is well it is full, and what fails now and then is retried. While everything
  * fails, retries add no more than that part to the load, instead of multiplying it by their number.
  *
  * After Finagle's `RetryBudget` (https://finagle.github.io/blog/2016/02/08/retry-budgets) and gRPC's retry throttling

@@ -2,15 +2,14 @@
 
 import { exponentialDelay } from '../backoff.js'
 import type { TransactionSettings } from '../driver.js'
+import { mooringsErrorIn } from '../errors/causes.js'
 import {
   ConnectionLostError,
   DeadlockError,
-  isMooringsError,
   LockTimeoutError,
   type MooringsError,
   ReadOnlyEndpointError,
   SerializationError,
-  TransactionAbortedError,
 } from '../errors.js'
 import type { ResolvedRetry } from './retry-options.js'
 
@@ -22,9 +21,6 @@ import type { ResolvedRetry } from './retry-options.js'
  * - `stale`: what the server knew of its statements no longer held, as after a migration; another try prepares anew
  */
 export type RetryReason = 'conflict' | 'lost' | 'stale'
-
-/** So many errors of a chain are looked at. One that leads back into itself ends there as well. */
-const DEEPEST = 16
 
 /**
  * Finds in an error, or in what it was caused by, a reason to run the transaction again. The outermost of our own errors
@@ -41,16 +37,12 @@ export function reasonToRetry(
   settings: Pick<TransactionSettings, 'accessMode'> = {},
 ): RetryReason | undefined {
   try {
-    let at = error
-    for (let depth = 0; depth < DEEPEST; depth++) {
-      if (typeof at !== 'object' || at === null) return undefined
-      if (isMooringsError(at) && !(at instanceof TransactionAbortedError)) return reasonIn(at, options, settings)
-      at = Reflect.get(at, 'cause')
-    }
+    const ours = mooringsErrorIn(error)
+    return ours && reasonIn(ours, options, settings)
   } catch {
-    // A getter or a proxy of somebody else's: such an error gives no reason.
+    // Somebody else's, with our brand and a getter that throws: such an error gives no reason.
+    return undefined
   }
-  return undefined
 }
 
 function reasonIn(

@@ -216,7 +216,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   }
 
   assertSound(): void {
-    if (this.#failed.value !== undefined) throw this.#failed.aborted()
+    this.#failed.assertNone()
   }
 
   spoil(by: unknown): void {
@@ -385,12 +385,11 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   }
 
   get mark(): TransactionMark {
-    return { noted: this.#after.mark, firstError: this.#failed.value }
+    return this.#nested.mark
   }
 
-  backTo({ noted, firstError }: TransactionMark): void {
-    this.#after.undoneSince(noted, this.#nested.outermost)
-    this.#failed.backTo(firstError)
+  backTo(mark: TransactionMark): void {
+    this.#nested.backTo(mark, this.#nested.outermost)
   }
 
   #assertOpen(): void {
