@@ -29,6 +29,7 @@ import {
 } from '@moorings/postgres'
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
 import { binarySerializers, type Codec, type Parameter } from './codec.js'
+import { nestIn, type Part, RolledBack } from './part.js'
 
 interface Options {
   readonly signal?: AbortSignal
@@ -411,36 +412,6 @@ export class LeasedConnection implements DatabaseConnection {
     this.#cancel = new AbortController()
     return this.#cancel.signal
   }
-}
-
-/** A transaction of somebody else's. */
-interface Part {
-  readonly ambient: Ambient<TransactionScope<PostgresConnection>>
-  /** Ends the savepoint that is this handle's own: keeps it, or undoes it for a reason. */
-  readonly end: ((undo: RolledBack | undefined) => Promise<void>) | undefined
-}
-
-class RolledBack extends Error {}
-
-/** A savepoint that somebody else begins and ends. */
-function nestIn(around: Inside<PostgresConnection>): Promise<Part> {
-  return new Promise((begun, failed) => {
-    const done = around.scope.savepoint(
-      (scope) =>
-        new Promise<void>((keep, undo) => {
-          let open = true
-          const end = async (why: RolledBack | undefined) => {
-            open = false
-            if (why === undefined) keep()
-            else undo(why)
-            await done
-          }
-          const ambient = { scope, context: around.context, joined: true, open: () => open }
-          begun({ ambient, end })
-        }),
-    )
-    done.catch(failed)
-  })
 }
 
 function changesRows(command: string | undefined): boolean {
