@@ -1,0 +1,63 @@
+// Every answer that is not what was asked for: application/problem+json, RFC 9457.
+
+import { type Issue, type Problem, toProblem } from '@moorings/core'
+
+const typeBase = 'https://shop.example/problems/'
+
+const titles = { 400: 'Bad Request', 404: 'Not Found', 409: 'Conflict' } as const
+
+/** What the application itself has to say against a request. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal'
+  readonly problem: Problem
+
+  constructor(status: keyof typeof titles, code: string, detail: string) {
+    super(detail)
+    this.problem = { type: typeBase + code, title: titles[status], status, detail, code }
+  }
+}
+
+/** Fields that cannot be taken, whoever found it out: Zod's issues and `toIssues`'s are of the same kind. */
+export class InvalidInput extends Error {
+  override readonly name = 'InvalidInput'
+  readonly problem: Problem
+
+  constructor(issues: readonly { readonly message: string; readonly path?: Issue['path'] | readonly PropertyKey[] }[]) {
+    super('The input cannot be taken')
+    const code = 'INVALID_INPUT'
+    const errors = issues.map(({ message, path = [] }) => ({ detail: message, pointer: pointerTo(path) }))
+    this.problem = {
+      type: typeBase + code,
+      title: 'Unprocessable Content',
+      status: 422,
+      detail: 'Some of this cannot be taken',
+      code,
+      errors,
+    }
+  }
+}
+
+/** The application's own problems, what Moorings makes of its errors, or that something is wrong here. */
+export function problemOf(error: unknown, instance: string): Problem {
+  if (error instanceof Refusal || error instanceof InvalidInput) return { ...error.problem, instance }
+  const internal = {
+    type: 'about:blank',
+    title: 'Internal Server Error',
+    status: 500,
+    detail: 'The request could not be carried out',
+    code: 'internal-error',
+  }
+  return toProblem(error, { instance, typeBase }) ?? { ...internal, instance }
+}
+
+export function respond({ retryAfterS, ...problem }: Problem): Response {
+  const headers = new Headers({ 'Content-Type': 'application/problem+json' })
+  if (retryAfterS !== undefined) headers.set('Retry-After', String(retryAfterS))
+  return new Response(JSON.stringify(problem), { status: problem.status, headers })
+}
+
+/** A JSON pointer (RFC 6901) as a URI fragment, as `toProblem` has them. */
+function pointerTo(path: readonly PropertyKey[]): string {
+  const steps = path.map((step) => encodeURIComponent(String(step).replaceAll('~', '~0').replaceAll('/', '~1')))
+  return `#/${steps.join('/')}`
+}

@@ -1,0 +1,67 @@
+// People, through Drizzle.
+
+import { type Issue, isForeignKeyViolation, toIssues, withTransaction } from '@moorings/drizzle'
+import { eq } from 'drizzle-orm'
+import { Hono } from 'hono'
+import { bodyOf, idOf, newUser, newUsers, notFound } from './input.js'
+import { InvalidInput, Refusal } from './problems.js'
+import type { Shop } from './shop.js'
+import { users } from './tables.js'
+
+export function userRoutes({ accounts }: Shop): Hono {
+  const app = new Hono()
+
+  // Nothing is asked beforehand ("is this address free?"): between the answer and the insert it could be taken.
+  app.post('/', async (c) => {
+    const user = await bodyOf(c, newUser)
+    const [created] = await accounts.insert(users).values(user).returning()
+    return c.json(created, 201)
+  })
+
+  /** All or none of a list, and all that is wrong with it at once: each row is a savepoint. */
+  app.post('/import', async (c) => {
+    const list = await bodyOf(c, newUsers)
+    const imported = await withTransaction(accounts, async (tx) => {
+      // In here, as after a deadlock the whole body is run again.
+      const issues: Issue[] = []
+      for (const [row, user] of list.entries()) {
+        try {
+          await withTransaction(tx, (savepoint) => savepoint.insert(users).values(user))
+        } catch (error) {
+          const found = toIssues(error)
+          if (found === undefined) throw error
+          issues.push(...found.map(({ message, path = [] }) => ({ message, path: [row, ...path] })))
+        }
+      }
+      if (issues.length > 0) throw new InvalidInput(issues)
+      return list.length
+    })
+    return c.json({ imported }, 201)
+  })
+
+  app.get('/:id', async (c) => {
+    const [user] = await accounts
+      .select()
+      .from(users)
+      .where(eq(users.id, idOf(c)))
+    if (user === undefined) throw notFound()
+    return c.json(user)
+  })
+
+  app.delete('/:id', async (c) => {
+    try {
+      const gone = await accounts
+        .delete(users)
+        .where(eq(users.id, idOf(c)))
+        .returning({ id: users.id })
+      if (gone.length === 0) throw notFound()
+      return c.body(null, 204)
+    } catch (error) {
+      // Seen from this side, the foreign key means something else than what messages.ts says of it.
+      if (!isForeignKeyViolation(error, 'orders_user_id_fkey')) throw error
+      throw new Refusal(409, 'USER_HAS_ORDERS', 'This user has placed orders')
+    }
+  })
+
+  return app
+}
