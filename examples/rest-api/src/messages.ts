@@ -8,7 +8,12 @@ export const errors: ResilienceOptions['errors'] = {
     users_email_check: { message: 'This is no address', code: 'EMAIL_INVALID' },
     users_full_name_check: { message: 'Please tell us your name', code: 'NAME_EMPTY' },
     // No Drizzle schema knows this table: without a path, the pointer would have the column's name.
-    orders_user_id_fkey: { message: 'There is no such user', path: 'userId', code: 'USER_UNKNOWN' },
+    orders_user_id_fkey: {
+      message: 'There is no such user',
+      path: 'userId',
+      code: 'USER_UNKNOWN',
+      stillReferenced: { message: 'This user has placed orders', code: 'USER_HAS_ORDERS' },
+    },
     orders_sku_fkey: { message: 'We do not sell this', path: 'sku', code: 'PRODUCT_UNKNOWN' },
     orders_quantity_check: { message: 'Order at least one', path: 'quantity', code: 'QUANTITY_INVALID' },
     // The table is another one than the request is about.

@@ -202,6 +202,30 @@ describe('what the user says', () => {
     expect(told(new ExclusionViolationError('overlap', onUsers))[0]).toBe('taken')
     expect(told(new ForeignKeyViolationError('fk', { constraint: 'y' }))[0]).toBeUndefined()
   })
+
+  it('says of a row that is still referred to only what is meant for that', () => {
+    const { pool } = pooled({
+      lookupTimeoutMs: 0,
+      constraints: {
+        orders_user_fk: { message: 'no such user', path: 'user', code: 'UNKNOWN' },
+        orders_item_fk: {
+          message: 'no such item',
+          stillReferenced: { message: 'ordered', code: 'IN_USE', path: 'id' },
+        },
+      },
+      messages: { 'foreign-key': 'is not there', 'still-referenced': 'is in use' },
+    })
+    const told = (constraint: string, direction: 'missing-parent' | 'still-referenced') => {
+      const error = new ForeignKeyViolationError('fk', { constraint, direction })
+      pool.constraints.complete(error)
+      return [error.userMessage, error.path, error.userCode]
+    }
+    expect(told('orders_user_fk', 'missing-parent')).toEqual(['no such user', ['user'], 'UNKNOWN'])
+    expect(told('orders_user_fk', 'still-referenced')).toEqual(['is in use', undefined, undefined])
+    expect(told('orders_item_fk', 'still-referenced')).toEqual(['ordered', ['id'], 'IN_USE'])
+    expect(told('another', 'missing-parent')).toEqual(['is not there', undefined, undefined])
+    expect(told('another', 'still-referenced')).toEqual(['is in use', undefined, undefined])
+  })
 })
 
 describe('what the catalogue tells', () => {

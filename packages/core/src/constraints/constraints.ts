@@ -2,7 +2,7 @@
 // of its ORMs, from what the user says, from the server's catalogue, and last from the server's words about the violation.
 
 import type { Connection } from '../driver.js'
-import { ConstraintViolationError } from '../errors.js'
+import { ConstraintViolationError, ForeignKeyViolationError } from '../errors.js'
 import { complete } from './complete.js'
 import type { ResolvedErrorOptions, ResolvedWords } from './errors-options.js'
 import type { ConstraintFacts } from './facts.js'
@@ -141,15 +141,20 @@ export class Constraints<C extends Connection = Connection> {
   #words(error: ConstraintViolationError): ResolvedWords | undefined {
     for (const name of namesOf(error)) {
       const words = this.#options.constraints.get(name)
-      if (words !== undefined) return words
+      if (words !== undefined) return isStillReferenced(error) ? words.stillReferenced : words
     }
     return undefined
   }
 
   #kindMessage(error: ConstraintViolationError): string | undefined {
+    if (isStillReferenced(error)) return this.#options.messages['still-referenced']
     const kind = kindOf(error)
     return kind === 'other' ? undefined : this.#options.messages[kind]
   }
+}
+
+function isStillReferenced(error: ConstraintViolationError): boolean {
+  return error instanceof ForeignKeyViolationError && error.direction === 'still-referenced'
 }
 
 /** What it may be called by whoever says something of it, the most telling first. */

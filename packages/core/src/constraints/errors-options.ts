@@ -5,7 +5,15 @@ import { strictOptions } from '../option-problems.js'
 import { flag, milliseconds, word } from '../option-schemas.js'
 
 /** What users of the application are told of one constraint. */
-export interface ConstraintWords {
+export interface ConstraintWords extends Words {
+  /**
+   * Of a foreign key: what they are told when the row that was to be deleted or changed is still referred to. What stands
+   * beside this is then not said, as it is about a row that refers to nothing.
+   */
+  stillReferenced?: Words | undefined
+}
+
+export interface Words {
   /** In their words: the error's `userMessage`. */
   message?: string | undefined
   /** Of the form's field that is to blame: the error's `path`. `'email'`, `['address', 'zip']` for one inside another, or `[]` for the form as a whole. */
@@ -16,6 +24,9 @@ export interface ConstraintWords {
 
 /** Kinds of constraint that can be violated. A primary key is violated as `unique`. */
 export type ViolationKind = 'unique' | 'foreign-key' | 'not-null' | 'check' | 'exclusion'
+
+/** What may be said of all of a kind. Of a foreign key whose row is still referred to that is not what is said of the others. */
+export type MessageKind = ViolationKind | 'still-referenced'
 
 /** What is said about errors, and how they are said. */
 export interface ErrorOptions {
@@ -29,7 +40,7 @@ export interface ErrorOptions {
    */
   constraints?: Readonly<Record<string, ConstraintWords>> | undefined
   /** What they are told of all the others of a kind. Default: nothing. */
-  messages?: Readonly<Partial<Record<ViolationKind, string | undefined>>> | undefined
+  messages?: Readonly<Partial<Record<MessageKind, string | undefined>>> | undefined
   /**
    * The columns of constraints, by name or `'table.name'`, for what no ORM's schema tells. What is given here is not
    * looked up.
@@ -56,7 +67,7 @@ export interface ErrorOptions {
 /** The same with every default filled in; frozen. */
 export interface ResolvedErrorOptions {
   readonly constraints: ReadonlyMap<string, ResolvedWords>
-  readonly messages: Readonly<Partial<Record<ViolationKind, string>>>
+  readonly messages: Readonly<Partial<Record<MessageKind, string>>>
   readonly columns: ReadonlyMap<string, readonly string[]>
   readonly lookupTimeoutMs: number
   readonly exposeValues: boolean
@@ -67,6 +78,7 @@ export interface ResolvedWords {
   readonly message: string | undefined
   readonly path: readonly (string | number)[] | undefined
   readonly code: string | undefined
+  readonly stillReferenced?: ResolvedWords | undefined
 }
 
 const text = (allowed: string) => z.string({ error: allowed }).min(1, { error: allowed })
@@ -80,10 +92,15 @@ const field = z.union(
   { error: fieldName },
 )
 
-const words = strictOptions({
+const own = {
   message: text('a text that is not empty').optional(),
   path: field.optional(),
   code: text('a text that is not empty').optional(),
+} satisfies Record<keyof Words, z.ZodType>
+
+const words = strictOptions({
+  ...own,
+  stillReferenced: strictOptions(own).optional(),
 } satisfies Record<keyof ConstraintWords, z.ZodType>)
 
 const message = text('a text that is not empty').optional()
@@ -94,7 +111,8 @@ const messages = strictOptions({
   'not-null': message,
   check: message,
   exclusion: message,
-} satisfies Record<ViolationKind, z.ZodType>)
+  'still-referenced': message,
+} satisfies Record<MessageKind, z.ZodType>)
 
 const byConstraint = <Value extends z.ZodType>(value: Value) =>
   z.record(z.string(), value, { error: 'an object, by the names of constraints' })
@@ -119,18 +137,24 @@ export function completeErrorOptions(checked: z.output<typeof errorOptions>): Re
     ...others,
     messages: Object.freeze(present(messages)),
     constraints: new Map(
-      Object.entries(constraints).map(([name, { message, path, code }]) => [
+      Object.entries(constraints).map(([name, { stillReferenced, ...said }]) => [
         name,
-        Object.freeze({ message, path: typeof path === 'string' ? Object.freeze([path]) : path, code }),
+        Object.freeze({ ...completeWords(said), stillReferenced: stillReferenced && completeWords(stillReferenced) }),
       ]),
     ),
     columns: new Map(Object.entries(columns).map(([name, names]) => [name, Object.freeze(names)])),
   })
 }
 
-function present(messages: z.output<typeof errorOptions>['messages']): Partial<Record<ViolationKind, string>> {
+function completeWords({ message, path, code }: Words): ResolvedWords {
+  return Object.freeze({ message, path: typeof path === 'string' ? Object.freeze([path]) : path, code })
+}
+
+function present(messages: z.output<typeof errorOptions>['messages']): Partial<Record<MessageKind, string>> {
   const { unique, 'foreign-key': foreignKey, 'not-null': notNull, check, exclusion } = messages
+  const { 'still-referenced': stillReferenced } = messages
   return {
+    ...(stillReferenced !== undefined && { 'still-referenced': stillReferenced }),
     ...(unique !== undefined && { unique }),
     ...(foreignKey !== undefined && { 'foreign-key': foreignKey }),
     ...(notNull !== undefined && { 'not-null': notNull }),
