@@ -26,12 +26,13 @@ import { type Codec, plain } from './codec.js'
 import { streamRows } from './cursor.js'
 import type { Deadlocks } from './deadlocks.js'
 import type { RunOptions } from './job.js'
-import { isObjectResult, type LibraryQuery, type LibrarySql } from './library.js'
+import { isObjectResult, isStream, type LibraryQuery, type LibrarySql } from './library.js'
 import { describeEndpoint, type ParsedConnection } from './options.js'
+import type { QueueParts } from './queue-parts.js'
 import { greeting, type Server, serverOf } from './server.js'
 import { SessionMarks } from './session-state.js'
 import { holdProcess } from './socket.js'
-import { isStream, type QueueParts, StatementQueue } from './statement-queue.js'
+import { StatementQueue } from './statement-queue.js'
 import { Trace } from './trace.js'
 import type { BackendKey } from './wire.js'
 import { beginText, quoted } from './words.js'
@@ -104,7 +105,7 @@ export class PostgresConnection implements Connection {
 
   /** A transaction of which nothing was sent yet is open: whoever gives the connection back leaves it behind. */
   get transactionStatus(): TransactionStatus {
-    return this.#statements.begun ? 'open' : this.#parts.reader.transactionStatus
+    return this.#statements.companions.begun ? 'open' : this.#parts.reader.transactionStatus
   }
 
   get statements(): number {
@@ -114,7 +115,7 @@ export class PostgresConnection implements Connection {
   get sessionState(): 'clean' | 'dirty' | 'spoilt' {
     const { state } = this.#marks
     // A transaction of which nothing was sent: only `reset` or `keepState` forgets it.
-    return state === 'clean' && this.#statements.begun ? 'dirty' : state
+    return state === 'clean' && this.#statements.companions.begun ? 'dirty' : state
   }
 
   declare(left: SessionState): void {
@@ -122,7 +123,7 @@ export class PostgresConnection implements Connection {
   }
 
   keepState(by: 'set-up' | 'statement'): void {
-    this.#statements.forgetBegin()
+    this.#statements.companions.forgetBegin()
     this.#marks.keep(by === 'set-up')
   }
 
@@ -264,7 +265,7 @@ export class PostgresConnection implements Connection {
     if (lost !== undefined) throw new ConnectionLostError(lost.message, { code: lost.code, cause: lost })
     const server = traced ? this.#server : undefined
     this.#trace = server === undefined ? undefined : new Trace(server, settings?.accessMode === 'read only')
-    this.#statements.begin(text, this.#trace)
+    this.#statements.companions.begin(text, this.#trace)
   }
 
   get ticket(): CommitTicket | 'nothing' | undefined {
@@ -272,7 +273,7 @@ export class PostgresConnection implements Connection {
   }
 
   async commit(): Promise<'committed' | 'rolled-back'> {
-    if (this.#statements.forgetBegin()) return 'committed'
+    if (this.#statements.companions.forgetBegin()) return 'committed'
     const trace = this.#trace
     if (trace?.owes === true && this.activity === 'idle' && this.transactionStatus === 'open') await this.#look(trace)
     return (await this.#command('commit', { site: 'commit' })) === 'ROLLBACK' ? 'rolled-back' : 'committed'
@@ -294,7 +295,7 @@ export class PostgresConnection implements Connection {
 
   async rollback(): Promise<void> {
     this.#trace?.close()
-    if (this.#statements.forgetBegin()) return
+    if (this.#statements.companions.forgetBegin()) return
     await this.#command('rollback', unlimited)
   }
 
@@ -315,7 +316,7 @@ export class PostgresConnection implements Connection {
   }
 
   async reset(_signal: AbortSignal): Promise<void> {
-    this.#statements.forgetBegin()
+    this.#statements.companions.forgetBegin()
     const known = this.#marks.state !== 'clean'
     await this.#statements.quiet()
     if (this.transactionStatus !== 'idle') await this.rollback()

@@ -1,6 +1,7 @@
 // What we rely on inside postgres.js beyond its documented surface. Everything of the kind is named here and nowhere
 // else, and library.test.ts holds the library to it.
 
+import type { Duplex } from 'node:stream'
 import { MooringsError } from '@moorings/core'
 import postgres from 'postgres'
 
@@ -95,6 +96,16 @@ export interface LibrarySql {
 
 export function isResult(value: unknown): value is LibraryResult {
   return Array.isArray(value) && 'columns' in value && 'command' in value
+}
+
+/** With its fragments put in, as the library has sent it; empty before that. */
+export function textOf({ string }: LibraryQuery & { readonly string?: unknown }): string {
+  return typeof string === 'string' ? string : ''
+}
+
+/** The data of a COPY. */
+export function isStream(value: unknown): value is Duplex {
+  return typeof value === 'object' && value !== null && 'once' in value && typeof value.once === 'function'
 }
 
 /** The library's query, or undefined for a fragment's helper (an identifier, a builder, a parameter). */

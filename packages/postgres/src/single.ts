@@ -5,11 +5,10 @@ import { type ConnectionLostError, type Lease, Resends, type Source, saidIdempot
 import type { Codec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import type { Job, RunOptions } from './job.js'
-import { type LibraryQuery, type LibrarySql, standInFor } from './library.js'
+import { type LibraryQuery, type LibrarySql, standInFor, textOf } from './library.js'
 import { readsOnly } from './plain-reads.js'
 import type { PostgresPool } from './pool.js'
 import { noteRunning, noteStandIn, wasCancelled } from './running.js'
-import { textOf } from './statement-queue.js'
 
 /** What all statements of a client share. */
 export interface SingleParts {

@@ -1,0 +1,91 @@
+// What the caller of a statement is told, once: its result, or an error that says what happened to it.
+
+import { addCallerFrames, ConnectError, ConnectionLostError, DeadlockError } from '@moorings/core'
+import type { Job } from './job.js'
+import { textOf } from './library.js'
+import { originOf } from './origins.js'
+import type { QueueOwner, QueueParts } from './queue-parts.js'
+
+export class Answers {
+  readonly #owner: QueueOwner
+  readonly #parts: QueueParts
+
+  constructor(owner: QueueOwner, parts: QueueParts) {
+    this.#owner = owner
+    this.#parts = parts
+  }
+
+  answer(job: Job, value: unknown): void {
+    if (job.told) return
+    job.told = true
+    job.resolve(value)
+  }
+
+  tell(job: Job, error: unknown): void {
+    if (job.told) return
+    job.told = true
+    const { options } = job
+    options.failed?.(error)
+    const lost = this.#owner.lost !== undefined && error instanceof ConnectionLostError
+    const told = lost && options.lost !== undefined ? options.lost(error, job) : error
+    if (told === undefined) return
+    const completing = this.#complete(job, told)
+    if (completing === undefined) job.reject(told)
+    else this.#tellLater(job, told, completing)
+  }
+
+  /** Not what the application's own code threw, which may be about anything. */
+  #complete({ options, thrown }: Job, error: unknown): Promise<void> | undefined {
+    // Those at COMMIT are the transaction's to complete: it has ended, and lets its connection go first.
+    if (options.bare === true || options.site === 'commit' || thrown !== undefined) return undefined
+    // A statement by itself gives its connection back meanwhile.
+    const holds = options.done === undefined || this.#parts.reader.transactionStatus !== 'idle'
+    return this.#parts.complete?.(error, { holds })
+  }
+
+  /** The connection goes on at once. Its caller's signal and limit hold for this as well: then it hears what there is. */
+  #tellLater(job: Job, error: unknown, completing: Promise<void>): void {
+    const tell = () => {
+      if (job.hurry === undefined) return
+      job.hurry = undefined
+      this.#forget(job)
+      job.reject(error)
+    }
+    job.hurry = tell
+    void completing.then(tell)
+  }
+
+  /** What to tell the caller: why the connection is gone says more than how its statement noticed. */
+  explain(error: unknown, job: Job): unknown {
+    if (job.thrown !== undefined) return job.thrown.error
+    const lost = this.#owner.lost
+    if (lost === undefined) {
+      // What follows a refused BEGIN is refused for that.
+      const classified = this.#owner.classify(job.lead?.refused?.error ?? error, job.options.site ?? 'statement')
+      if (classified instanceof DeadlockError) this.#owner.deadlocked(classified, textOf(job.query))
+      const origin = originOf(job.query.strings)
+      if (origin !== undefined) addCallerFrames(classified, origin)
+      return classified
+    }
+    const options = { code: lost.code, cause: error ?? lost.cause ?? lost }
+    if (job.options.site === 'connect') return new ConnectError(lost.message, options)
+    return new ConnectionLostError(lost.message, { ...options, sent: this.#askedFor(job) ? undefined : false })
+  }
+
+  /** Whether the server may have been asked to carry it out. What was written at once may be its description only. */
+  #askedFor({ started, writesBefore, query }: Job): boolean {
+    const written = started && this.#parts.librarySocket.writes !== writesBefore
+    return written && !query.describeFirst
+  }
+
+  /** The server is done with it. */
+  leave(job: Job): void {
+    if (job.hurry === undefined) this.#forget(job)
+    job.options.done?.()
+  }
+
+  #forget({ deadline, aborted, options }: Job): void {
+    if (deadline !== undefined) this.#parts.deadlines.delete(deadline)
+    if (aborted !== undefined) options.signal?.removeEventListener('abort', aborted)
+  }
+}

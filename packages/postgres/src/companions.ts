@@ -1,0 +1,132 @@
+// What travels with the statements of a transaction: BEGIN ahead of the first one, and behind each that may have written a
+// look at the transaction's id.
+
+import type { AsideAnswer } from './aside.js'
+import type { Job, Lead } from './job.js'
+import { serverError, textOf } from './library.js'
+import type { QueueParts } from './queue-parts.js'
+import type { Trace } from './trace.js'
+
+export class Companions {
+  readonly #parts: Pick<QueueParts, 'asides' | 'reader' | 'send'>
+  /** A transaction that has begun, for all but the server. */
+  #begun: Lead | undefined
+  /** Of the transaction under way, if it is to be known what becomes of it. */
+  #trace: Trace | undefined
+
+  constructor(parts: Pick<QueueParts, 'asides' | 'reader' | 'send'>) {
+    this.#parts = parts
+  }
+
+  // --- BEGIN ---
+
+  /** With the next statement; whatever was given before it is not part of the transaction. */
+  begin(text: string, trace: Trace | undefined): void {
+    this.#begun = { text, trace, answered: false, refused: undefined, whenAnswered: undefined }
+  }
+
+  /** Whether nothing was ever sent of the transaction. */
+  get begun(): boolean {
+    return this.#begun !== undefined
+  }
+
+  /** @returns whether there was one of which nothing was ever sent */
+  forgetBegin(): boolean {
+    const { begun } = this
+    this.#begun = undefined
+    return begun
+  }
+
+  /** What was begun is to travel with this one. */
+  join(job: Job): void {
+    job.lead = this.#begun
+    this.#begun = undefined
+  }
+
+  /** It is never sent: the one behind it, if there is one, takes its BEGIN along. */
+  passOn(job: Job, next: Job | undefined): void {
+    if (job.lead === undefined) return
+    if (next === undefined) this.#begun ??= job.lead
+    else next.lead ??= job.lead
+    job.lead = undefined
+  }
+
+  send(job: Job): void {
+    const { lead } = job
+    // Not before: what was given to us ahead of COMMIT, and not waited for, may write as well.
+    if (job.options.site === 'commit') (lead?.trace ?? this.#trace)?.close()
+    if (lead !== undefined) this.#sendLed(job, lead)
+    else if (this.#trace !== undefined) this.#sendTraced(job, this.#trace)
+    else this.#parts.send(job.query)
+  }
+
+  #sendLed(job: Job, lead: Lead): void {
+    const { asides } = this.#parts
+    job.readyAt++
+    asides.hold()
+    asides.ahead(lead.text, (answer) => this.#led(lead, answer))
+    this.#trace = lead.trace
+    if (lead.trace === undefined) this.#parts.send(job.query)
+    else this.#sendLooked(job, lead.trace)
+    asides.release()
+  }
+
+  #led(lead: Lead, { error, status }: AsideAnswer): void {
+    lead.answered = true
+    if (error !== undefined) lead.refused = { error: serverError(error), status }
+    lead.whenAnswered?.()
+  }
+
+  // --- what a transaction has written ---
+
+  #sendTraced(job: Job, trace: Trace): void {
+    const { asides, reader, send } = this.#parts
+    if (reader.transactionStatus !== 'open') {
+      // In a failed one there is nothing to be seen.
+      if (reader.transactionStatus === 'idle') {
+        trace.left()
+        this.#trace = undefined
+      }
+      send(job.query)
+      return
+    }
+    asides.hold()
+    this.#sendLooked(job, trace)
+    asides.release()
+  }
+
+  #sendLooked(job: Job, trace: Trace): void {
+    const { query } = job
+    this.#parts.send(query)
+    // Its parameters could not be written: it was not sent.
+    if (job.settled) return
+    job.look = trace.sent(textOf(query), query.cursorFn === undefined && query.onlyDescribe !== true)
+    if (!query.describeFirst) this.#sendLook(job, trace)
+  }
+
+  #sendLook(job: Job, trace: Trace): void {
+    if (job.look === undefined) return
+    job.readyAt++
+    this.#parts.asides.behind(job.look, (answer) => trace.answered(answer))
+    job.look = undefined
+  }
+
+  /** The library has had what the server sent: it may have written the parameters. */
+  delivered(job: Job): void {
+    if (job.look === undefined || job.query.describeFirst || this.#trace === undefined) return
+    const { asides } = this.#parts
+    asides.hold()
+    this.#sendLook(job, this.#trace)
+    asides.release()
+  }
+
+  /** A statement has changed rows. */
+  changed(): void {
+    this.#trace?.changed()
+  }
+
+  /** Done with: what was to be sent behind it never was. */
+  left(job: Job): void {
+    if (job.look !== undefined) this.#trace?.missed()
+  }
+}

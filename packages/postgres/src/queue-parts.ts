@@ -1,0 +1,38 @@
+// What a connection's queue of statements, and the rooms around it, are made of.
+
+import type { Completion, Deadlines, DeadlockError, ErrorSite, MooringsError } from '@moorings/core'
+import type { ArrayTypes } from './array-types.js'
+import type { Asides } from './aside.js'
+import type { LibraryOptions, LibraryQuery } from './library.js'
+import type { LibrarySocket } from './library-socket.js'
+import type { SessionMarks } from './session-state.js'
+import type { BackendReader } from './wire.js'
+
+/** What the queue needs of its connection. */
+export interface QueueOwner {
+  readonly lost: MooringsError | undefined
+  classify(error: unknown, at: ErrorSite): MooringsError
+  cancel(signal: AbortSignal): Promise<void>
+  /** The server has ended a statement to end a deadlock; nobody has heard of it yet. */
+  deadlocked(error: DeadlockError, text: string): void
+  destroy(reason: MooringsError): void
+  /** Reads on from a socket that was paused for a COPY whose stream is gone. */
+  resume(): void
+}
+
+export interface QueueParts {
+  readonly reader: BackendReader
+  /** The connection's socket, as the library has it. */
+  readonly librarySocket: LibrarySocket
+  readonly asides: Asides
+  readonly marks: SessionMarks
+  readonly arrays: ArrayTypes
+  readonly deadlines: Deadlines
+  /** The options of the instance that sends: it reads its serializers from there for every statement. */
+  readonly library: LibraryOptions
+  readonly send: (query: LibraryQuery) => void
+  readonly timeoutMs: number
+  readonly cancelTimeoutMs: number
+  /** Adds to the error of a violated constraint what is known of that. It may take a while; it never rejects. */
+  readonly complete?: (error: unknown, completion: Completion) => Promise<void> | undefined
+}
