@@ -27,7 +27,8 @@ import { streamRows } from './cursor.js'
 import type { Deadlocks } from './deadlocks.js'
 import type { RunOptions } from './job.js'
 import { isObjectResult, isStream, type LibraryQuery, type LibrarySql } from './library.js'
-import { describeEndpoint, type ParsedConnection } from './options.js'
+import { Lifeline } from './lifeline.js'
+import type { ParsedConnection } from './options.js'
 import type { QueueParts } from './queue-parts.js'
 import { greeting, type Server, serverOf } from './server.js'
 import { SessionMarks } from './session-state.js'
@@ -58,11 +59,10 @@ export class PostgresConnection implements Connection {
   readonly #parts: ConnectionParts
   readonly #statements: StatementQueue
   readonly #marks = new SessionMarks()
+  readonly #lifeline: Lifeline
   #server: Server | undefined
   /** Of the newest transaction. */
   #trace: Trace | undefined
-  #lost: MooringsError | undefined
-  #onLost: ((reason: MooringsError, how: 'lost' | 'destroyed') => void) | undefined
 
   constructor(parts: ConnectionParts) {
     this.id = parts.id
@@ -73,19 +73,17 @@ export class PostgresConnection implements Connection {
     const send = sql.unsafe('').handler
     this.#statements = new StatementQueue(this, { ...parts, asides, marks: this.#marks, library: sql.options, send })
     // Ours come before the library's: the connection is known to be lost before anything in flight on it rejects.
+    this.#lifeline = new Lifeline(socket, reader, parts.endpoint)
     socket.prependListener('data', (chunk: Buffer) => {
       reader.push(chunk)
       // The server's last words; the socket may stay open a while longer. At start-up they are the answer to the greeting.
-      if (reader.fatal !== undefined && reader.readyCount > 0) this.#lose(undefined)
+      if (reader.fatal !== undefined && reader.readyCount > 0) this.#lifeline.lose(undefined)
       this.#statements.noteReady()
       if (asides.idle) librarySocket.deliver(chunk)
       else for (const piece of asides.sift(chunk)) librarySocket.deliver(piece)
       this.#statements.noteDelivered()
     })
-    socket.prependListener('error', (error) => this.#lose(error))
-    socket.prependListener('end', () => this.#lose(undefined))
     socket.prependListener('close', () => {
-      this.#lose(undefined)
       // The library rejects what is in flight in its own `close` listener, next. If it ever did not, nobody must hang.
       setImmediate(() => this.#statements.abandon())
     })
@@ -96,7 +94,7 @@ export class PostgresConnection implements Connection {
   }
 
   get lost(): MooringsError | undefined {
-    return this.#lost
+    return this.#lifeline.lost
   }
 
   get activity(): 'idle' | 'running' | 'cancelling' {
@@ -157,7 +155,7 @@ export class PostgresConnection implements Connection {
       return true
     } catch (error) {
       // A session that has begun and was asked too much is ready again.
-      if (this.#lost !== undefined || this.#parts.reader.readyCount < 2) throw error
+      if (this.lost !== undefined || this.#parts.reader.readyCount < 2) throw error
       const { code } = this.classify(error, 'connect')
       // No such function, no right to it, not offered.
       return code === undefined || !/^(42|0A)/.test(code)
@@ -261,7 +259,7 @@ export class PostgresConnection implements Connection {
    */
   async begin(settings?: TransactionSettings, traced = false): Promise<void> {
     const text = beginText(settings)
-    const lost = this.#lost
+    const lost = this.lost
     if (lost !== undefined) throw new ConnectionLostError(lost.message, { code: lost.code, cause: lost })
     const server = traced ? this.#server : undefined
     this.#trace = server === undefined ? undefined : new Trace(server, settings?.accessMode === 'read only')
@@ -331,50 +329,15 @@ export class PostgresConnection implements Connection {
   // --- the end ---
 
   onLost(listener: (reason: MooringsError, how: 'lost' | 'destroyed') => void): void {
-    this.#onLost = listener
-    if (this.#lost !== undefined) listener(this.#lost, 'lost')
+    this.#lifeline.onLost(listener)
   }
 
-  async close(signal: AbortSignal): Promise<void> {
-    const { socket } = this.#parts
-    if (this.#lost !== undefined || socket.destroyed) return
-    this.#fence(new ConnectionLostError('The pool has closed this connection'))
-    await new Promise<void>((resolve) => {
-      socket.once('close', () => resolve())
-      signal.addEventListener('abort', () => socket.destroy(), { once: true })
-      // Terminate: the server closes its side, and no error is left in its log.
-      socket.end(Buffer.from([0x58, 0, 0, 0, 4]))
-    })
+  close(signal: AbortSignal): Promise<void> {
+    return this.#lifeline.close(signal)
   }
 
   destroy(reason: MooringsError): void {
-    this.#fence(reason)
-    this.#parts.socket.destroy()
-  }
-
-  #lose(error: Error | undefined): void {
-    if (this.#lost !== undefined) return
-    const { fatal } = this.#parts.reader
-    const at = describeEndpoint(this.endpoint)
-    this.#fence(
-      fatal === undefined
-        ? new ConnectionLostError(
-            `The connection to ${at} was lost${error === undefined ? ': closed by the server' : `: ${error.message}`}`,
-            { code: codeOf(error), cause: error },
-          )
-        : new ConnectionLostError(`The server ended the connection: ${fatal.message}`, {
-            code: fatal.code,
-            cause: error,
-          }),
-      'lost',
-    )
-    this.#parts.socket.destroy()
-  }
-
-  #fence(reason: MooringsError, how: 'lost' | 'destroyed' = 'destroyed'): void {
-    if (this.#lost !== undefined) return
-    this.#lost = reason
-    this.#onLost?.(reason, how)
+    this.#lifeline.destroy(reason)
   }
 }
 
@@ -387,8 +350,4 @@ async function endCopy(stream: Duplex): Promise<string> {
   stream.resume()
   await new Promise((resolve) => stream.once('close', resolve))
   return 'COPY'
-}
-
-function codeOf(error: Error | undefined): string | undefined {
-  return error !== undefined && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
