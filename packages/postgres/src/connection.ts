@@ -5,7 +5,6 @@ import type { Duplex } from 'node:stream'
 import {
   type CommitTicket,
   type Connection,
-  ConnectionLostError,
   type DeadlockError,
   type Endpoint,
   type ErrorSite,
@@ -29,14 +28,14 @@ import type { RunOptions } from './job.js'
 import { isObjectResult, isStream, type LibraryQuery, type LibrarySql } from './library.js'
 import { Lifeline } from './lifeline.js'
 import type { ParsedConnection } from './options.js'
+import { OwnTransaction, unlimited } from './own-transaction.js'
 import type { QueueParts } from './queue-parts.js'
 import { greeting, type Server, serverOf } from './server.js'
 import { SessionMarks } from './session-state.js'
 import { holdProcess } from './socket.js'
 import { StatementQueue } from './statement-queue.js'
-import { Trace } from './trace.js'
 import type { BackendKey } from './wire.js'
-import { beginText, quoted } from './words.js'
+import { quoted } from './words.js'
 
 /** Everything a connection is made of, once its socket is open. */
 export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | 'marks' | 'asides'> {
@@ -51,18 +50,14 @@ export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | '
   readonly deadlocks: Deadlocks
 }
 
-/** The pool limits these itself, and destroys a connection that does not answer them. */
-const unlimited: RunOptions = { timeoutMs: 0 }
-
 export class PostgresConnection implements Connection {
   readonly id: number
   readonly #parts: ConnectionParts
   readonly #statements: StatementQueue
   readonly #marks = new SessionMarks()
   readonly #lifeline: Lifeline
+  readonly #transaction: OwnTransaction
   #server: Server | undefined
-  /** Of the newest transaction. */
-  #trace: Trace | undefined
 
   constructor(parts: ConnectionParts) {
     this.id = parts.id
@@ -72,6 +67,7 @@ export class PostgresConnection implements Connection {
     // Any query of an instance carries the handler that sends it through that instance.
     const send = sql.unsafe('').handler
     this.#statements = new StatementQueue(this, { ...parts, asides, marks: this.#marks, library: sql.options, send })
+    this.#transaction = new OwnTransaction(this, this.#statements.companions)
     // Ours come before the library's: the connection is known to be lost before anything in flight on it rejects.
     this.#lifeline = new Lifeline(socket, reader, parts.endpoint)
     socket.prependListener('data', (chunk: Buffer) => {
@@ -248,7 +244,8 @@ export class PostgresConnection implements Connection {
     return streamRows<Row>(query, chunkSize, sql.CLOSE)
   }
 
-  async #command(text: string, options?: RunOptions): Promise<string | undefined> {
+  /** One of ours that has no rows: resolves with its tag. */
+  async command(text: string, options?: RunOptions): Promise<string | undefined> {
     const result = await this.execute({ text }, { ...options, codec: plain })
     return result.command
   }
@@ -257,60 +254,36 @@ export class PostgresConnection implements Connection {
    * Sends nothing: BEGIN travels with the next statement, whose caller hears what is wrong with it. Savepoints are
    * statements, too; COMMIT and ROLLBACK of a transaction without any are not sent either.
    */
-  async begin(settings?: TransactionSettings, traced = false): Promise<void> {
-    const text = beginText(settings)
-    const lost = this.lost
-    if (lost !== undefined) throw new ConnectionLostError(lost.message, { code: lost.code, cause: lost })
-    const server = traced ? this.#server : undefined
-    this.#trace = server === undefined ? undefined : new Trace(server, settings?.accessMode === 'read only')
-    this.#statements.companions.begin(text, this.#trace)
+  begin(settings?: TransactionSettings, traced?: boolean): Promise<void> {
+    return this.#transaction.begin(settings, traced)
   }
 
   get ticket(): CommitTicket | 'nothing' | undefined {
-    return this.#trace?.ticket
+    return this.#transaction.ticket
   }
 
-  async commit(): Promise<'committed' | 'rolled-back'> {
-    if (this.#statements.companions.forgetBegin()) return 'committed'
-    const trace = this.#trace
-    if (trace?.owes === true && this.activity === 'idle' && this.transactionStatus === 'open') await this.#look(trace)
-    return (await this.#command('commit', { site: 'commit' })) === 'ROLLBACK' ? 'rolled-back' : 'committed'
+  commit(): Promise<'committed' | 'rolled-back'> {
+    return this.#transaction.commit()
   }
 
-  /** In a round trip of its own: nothing could be sent behind what is to be seen. */
-  async #look(trace: Trace): Promise<void> {
-    const text = trace.look()
-    trace.close()
-    try {
-      const { rows } = await this.execute({ text }, { codec: plain })
-      const [id] = Object.values(rows[0] ?? {})
-      trace.saw(id)
-    } catch {
-      if (this.lost === undefined) trace.missed()
-      else trace.unsent()
-    }
-  }
-
-  async rollback(): Promise<void> {
-    this.#trace?.close()
-    if (this.#statements.companions.forgetBegin()) return
-    await this.#command('rollback', unlimited)
+  rollback(): Promise<void> {
+    return this.#transaction.rollback()
   }
 
   async savepoint(name: string): Promise<void> {
-    await this.#command(`savepoint ${quoted(name)}`)
+    await this.command(`savepoint ${quoted(name)}`)
   }
 
   async rollbackTo(name: string): Promise<void> {
-    await this.#command(`rollback to savepoint ${quoted(name)}`)
+    await this.command(`rollback to savepoint ${quoted(name)}`)
   }
 
   async release(name: string): Promise<void> {
-    await this.#command(`release savepoint ${quoted(name)}`)
+    await this.command(`release savepoint ${quoted(name)}`)
   }
 
   async ping(_signal: AbortSignal): Promise<void> {
-    await this.#command('select 1', unlimited)
+    await this.command('select 1', unlimited)
   }
 
   async reset(_signal: AbortSignal): Promise<void> {
@@ -320,7 +293,7 @@ export class PostgresConnection implements Connection {
     if (this.transactionStatus !== 'idle') await this.rollback()
     const { undo, undoesSetUp } = this.#marks
     if (undo === '') return
-    await this.#command(undo, unlimited)
+    await this.command(undo, unlimited)
     this.#marks.undone()
     // What a cancelled statement turned out to have left. Whoever asked could not know that the set-up is to run again.
     if (undoesSetUp && !known) this.#marks.declare('other')
