@@ -6,7 +6,7 @@ import pg from 'pg'
 import postgres from 'postgres'
 import { type Admin, connectAdmin, killBackends } from './admin.js'
 import { type Cluster, startCluster } from './cluster.js'
-import { commandLine, signal } from './processes.js'
+import { childrenOf, commandLine, signal, stateOf } from './processes.js'
 
 let cluster: Cluster
 let admin: Admin
@@ -96,6 +96,61 @@ describe('kill', () => {
     await cluster.restart()
     expect(await commandLine(rows.rows[0]?.pid ?? 0)).toBe('')
     expect(await admin.query('select * from committed')).toEqual([{ one: 1 }])
+  })
+})
+
+describe('restartSlowly', () => {
+  test.each(['fast', 'immediate'] as const)('(%s) answers 57P03 until it may finish, data kept', async (mode) => {
+    await admin.query('create table if not exists slow as select 1 as one')
+    const slow = await cluster.restartSlowly(mode)
+    for (const _ of [1, 2]) {
+      await expect(new pg.Client({ connectionString: cluster.url }).connect()).rejects.toMatchObject({ code: '57P03' })
+    }
+    await slow.finish()
+    expect(await admin.query('select * from slow')).toEqual([{ one: 1 }])
+    // It keeps no trace of having been held.
+    await cluster.restart()
+    expect(await admin.query('select * from slow')).toEqual([{ one: 1 }])
+  })
+
+  test('may be given up', async () => {
+    await cluster.restartSlowly()
+    await cluster.restart('immediate')
+    expect(await admin.query('select 1 as one')).toEqual([{ one: 1 }])
+  })
+})
+
+describe('freeze', () => {
+  test('leaves every connection silent, old or new, until thaw', async () => {
+    const client = new pg.Client({ connectionString: cluster.url })
+    await client.connect()
+    await cluster.freeze()
+    const states = await Promise.all([cluster.pid ?? 0, ...(await childrenOf(cluster.pid ?? 0))].map(stateOf))
+    expect(new Set(states)).toEqual(new Set(['T']))
+    const impatient = new pg.Client({ connectionString: cluster.url, connectionTimeoutMillis: 100 })
+    await expect(impatient.connect()).rejects.toThrow('timeout')
+    const answer = client.query('select 1 as one')
+    await cluster.thaw()
+    expect((await answer).rows).toEqual([{ one: 1 }])
+    await client.end()
+  })
+
+  test.each(['SIGINT', 'SIGKILL'] as const)('does not keep a server from being ended by %s', async (signal) => {
+    await cluster.freeze()
+    const children = await childrenOf(cluster.pid ?? 0)
+    await cluster.kill(signal)
+    expect(await Promise.all(children.map(commandLine))).toEqual(children.map(() => ''))
+    await cluster.restart()
+  })
+})
+
+describe('configure', () => {
+  test('has new connections use the setting at once', async () => {
+    await cluster.configure({ work_mem: '7MB' })
+    const client = new pg.Client({ connectionString: cluster.url })
+    await client.connect()
+    expect((await client.query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
+    await client.end()
   })
 })
 

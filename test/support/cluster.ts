@@ -3,17 +3,26 @@
 import { randomBytes } from 'node:crypto'
 import { appendFile, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { connectAdmin } from './admin.js'
 import { type Binaries, findBinaries } from './binaries.js'
 import { freePort } from './free-port.js'
 import { OwnedFolder } from './owned-folder.js'
 import { Postmaster, type StopMode, type StopSignal, stopSignals } from './postmaster.js'
 import { type ProcessUser, run } from './processes.js'
 import { serverUser, temporaryFolder } from './server-user.js'
+import { HeldStart } from './slow-start.js'
+import { copyData, markAsStandby, type Primary, standbySettings } from './standby.js'
 import { type ServerTls, untilTlsIsOn, writeCertificate } from './tls.js'
+import { until } from './until.js'
+
+/** For postgresql.conf, for example `{ idle_session_timeout: '100ms' }`. */
+export type Settings = Readonly<Record<string, string | number | boolean>>
 
 export interface ClusterOptions {
-  /** Settings for postgresql.conf on top of ours, for example `{ idle_session_timeout: '100ms' }`. */
-  settings?: Readonly<Record<string, string | number | boolean>>
+  /** On top of ours, or of the primary's. */
+  settings?: Settings
+  /** Starts it as a streaming standby with a copy of that server's data, users and settings included. */
+  standbyOf?: Primary
 }
 
 export interface Cluster {
@@ -34,12 +43,30 @@ export interface Cluster {
   kill(signal: StopSignal): Promise<void>
   /** Stops the server, if it runs (default `fast`), and starts it again on the same port and data. */
   restart(mode?: StopMode): Promise<void>
+  /**
+   * Restarts the server, but it gets no further than to its start-up, during which it answers everybody with 57P03,
+   * until `finish` lets it.
+   */
+  restartSlowly(mode?: StopMode): Promise<SlowStart>
+  /** Restarts the server as a standby of another, with the data that it has, which the other must have as well. */
+  restartAsStandby(of: Primary): Promise<void>
+  /** Stops every process of the server in its tracks (SIGSTOP), until `thaw`: its sockets stay open, and say nothing. */
+  freeze(): Promise<void>
+  /** Lets a frozen server go on; does nothing to one that is not. */
+  thaw(): Promise<void>
+  /** Changes settings that need no restart, for new connections at once and for the others soon. */
+  configure(settings: Settings): Promise<void>
   /** Makes a certificate for localhost and 127.0.0.1 and turns `ssl` on, without a restart. */
   enableTls(): Promise<ServerTls>
   /** The last lines of the server's log. */
   logTail(lines?: number): Promise<string>
   /** Ends the server and removes everything it left. */
   stop(): Promise<void>
+}
+
+export interface SlowStart {
+  /** Resolves when the server takes connections. */
+  finish(): Promise<void>
 }
 
 const host = '127.0.0.1'
@@ -61,14 +88,22 @@ const ourSettings = {
 }
 
 /** Takes about a second. Needs nothing installed but the npm packages; root and ordinary users alike. */
-export async function startCluster({ settings = {} }: ClusterOptions = {}): Promise<Cluster> {
+export async function startCluster({ settings = {}, standbyOf }: ClusterOptions = {}): Promise<Cluster> {
   const runAs = serverUser()
   const binaries = await findBinaries(runAs)
   const folder = await OwnedFolder.create(await temporaryFolder(runAs))
   try {
-    const password = randomBytes(16).toString('hex')
-    const dataDir = await initialise(folder.path, { binaries, runAs, password })
-    await configure(dataDir, { ...ourSettings, unix_socket_directories: dataDir, ...settings })
+    const dataDir = join(folder.path, 'data')
+    const password = standbyOf?.password ?? randomBytes(16).toString('hex')
+    if (standbyOf) {
+      await copyData(standbyOf, dataDir, runAs)
+      await markAsStandby(dataDir, runAs)
+      await configure(dataDir, standbySettings(standbyOf))
+    } else {
+      await initialise(folder.path, { dataDir, binaries, runAs, password })
+      await configure(dataDir, ourSettings)
+    }
+    await configure(dataDir, { unix_socket_directories: dataDir, ...settings })
     const postmaster = new Postmaster({
       postgres: binaries.postgres,
       dataDir,
@@ -85,13 +120,13 @@ export async function startCluster({ settings = {} }: ClusterOptions = {}): Prom
 }
 
 interface Initialisation {
+  dataDir: string
   binaries: Binaries
   runAs: ProcessUser | undefined
   password: string
 }
 
-async function initialise(folder: string, { binaries, runAs, password }: Initialisation): Promise<string> {
-  const dataDir = join(folder, 'data')
+async function initialise(folder: string, { dataDir, binaries, runAs, password }: Initialisation): Promise<void> {
   const passwordFile = join(folder, 'password')
   await mkdir(dataDir, { mode: 0o700 })
   await writeFile(passwordFile, `${password}\n`, { mode: 0o600 })
@@ -100,10 +135,9 @@ async function initialise(folder: string, { binaries, runAs, password }: Initial
   args.push('--encoding=UTF8', '--locale=C', '--no-sync', '--no-instructions')
   await run(binaries.initdb, args, { user: runAs, cwd: folder, timeoutMs: 120_000 })
   await rm(passwordFile)
-  return dataDir
 }
 
-async function configure(dataDir: string, settings: Readonly<Record<string, string | number | boolean>>) {
+async function configure(dataDir: string, settings: Settings): Promise<void> {
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`)
   await appendFile(join(dataDir, 'postgresql.conf'), lines.join(''))
 }
@@ -143,6 +177,7 @@ class RunningCluster implements Cluster {
   readonly #folder: OwnedFolder
   readonly #postmaster: Postmaster
   readonly #runAs: ProcessUser | undefined
+  #held: HeldStart | undefined
   #stopped: Promise<void> | undefined
 
   constructor({ folder, postmaster, runAs, port, password, dataDir, version }: Parts) {
@@ -162,13 +197,48 @@ class RunningCluster implements Cluster {
   }
 
   kill(signal: StopSignal): Promise<void> {
-    return this.#postmaster.stop(signal)
+    return this.#end(signal)
   }
 
   async restart(mode: StopMode = 'fast'): Promise<void> {
-    if (this.#stopped) throw new Error('the cluster was stopped and its data removed')
-    await this.#postmaster.stop(stopSignals[mode])
+    await this.#down(mode)
     await this.#postmaster.start(this.port)
+  }
+
+  async restartSlowly(mode: StopMode = 'fast'): Promise<SlowStart> {
+    await this.#down(mode)
+    const held = await HeldStart.prepare(this.dataDir, this.#runAs)
+    this.#held = held
+    this.#postmaster.launch(this.port)
+    await held.reached()
+    return {
+      finish: async () => {
+        await held.release()
+        await this.#postmaster.ready()
+      },
+    }
+  }
+
+  async restartAsStandby(of: Primary): Promise<void> {
+    await this.#down('fast')
+    await markAsStandby(this.dataDir, this.#runAs)
+    await configure(this.dataDir, standbySettings(of))
+    await this.#postmaster.start(this.port)
+  }
+
+  freeze(): Promise<void> {
+    return this.#postmaster.freeze()
+  }
+
+  thaw(): Promise<void> {
+    return this.#postmaster.thaw()
+  }
+
+  async configure(settings: Settings): Promise<void> {
+    const before = await this.#settingsRead()
+    await configure(this.dataDir, settings)
+    this.#postmaster.reload()
+    await until(async () => (await this.#settingsRead()) > before, { what: 'the server to read its settings again' })
   }
 
   async enableTls(): Promise<ServerTls> {
@@ -184,13 +254,34 @@ class RunningCluster implements Cluster {
   }
 
   stop(): Promise<void> {
-    this.#stopped ??= this.#end()
+    this.#stopped ??= this.#vanish()
     return this.#stopped
   }
 
-  async #end(): Promise<void> {
+  async #down(mode: StopMode): Promise<void> {
+    if (this.#stopped) throw new Error('the cluster was stopped and its data removed')
+    await this.#end(stopSignals[mode])
+  }
+
+  async #end(signal: StopSignal): Promise<void> {
+    await this.#postmaster.stop(signal)
+    await this.#held?.forget()
+  }
+
+  /** When the postmaster last read them, in microseconds, as a new connection has it from there. */
+  async #settingsRead(): Promise<number> {
+    const admin = connectAdmin(this.url)
+    try {
+      const [row] = await admin.query<{ at: number }>('select extract(epoch from pg_conf_load_time())::float8 as at')
+      return row?.at ?? 0
+    } finally {
+      await admin.end()
+    }
+  }
+
+  async #vanish(): Promise<void> {
     // Immediate: the data is about to be removed, so nothing needs to be flushed. It does release shared memory.
-    await this.#postmaster.stop('SIGQUIT')
+    await this.#end('SIGQUIT')
     await this.#folder.remove()
   }
 }

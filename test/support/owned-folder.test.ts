@@ -77,6 +77,16 @@ describe('the cluster of a process that never stopped it is gone', () => {
     await untilGone(program)
   })
 
+  test('after SIGKILL while it was frozen', async () => {
+    const program = await startProgram()
+    const frozen = [program.postmaster, ...(await childrenOf(program.postmaster))]
+    for (const pid of frozen) signal(pid, 'SIGSTOP')
+    program.process.kill('SIGKILL')
+    await untilGone(program)
+    const alive = async () => (await Promise.all(frozen.map(commandLine))).filter((command) => command !== '')
+    await until(async () => (await alive()).length === 0, { what: 'the frozen processes to be gone' })
+  })
+
   test('after process.exit', async () => {
     const program = await startProgram()
     program.process.stdin?.write('exit')

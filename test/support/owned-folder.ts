@@ -9,7 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { chmod, lstat, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { cleanEnvironment, commandLine, run, signal } from './processes.js'
+import { childrenOf, cleanEnvironment, commandLine, run, signal } from './processes.js'
 import { until } from './until.js'
 
 const prefix = 'moorings-cluster-'
@@ -20,6 +20,8 @@ const reaperScript = `
 while read -r line; do pid=$line; done
 if [ -n "$pid" ]; then
   kill -QUIT "$pid" 2>/dev/null
+  # It may be frozen, and so may its children.
+  kill -CONT $(cat "/proc/$pid/task/$pid/children" 2>/dev/null || pgrep -P "$pid") "$pid" 2>/dev/null
   tries=0
   while [ -f "$1/data/postmaster.pid" ] && kill -0 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do
     sleep 0.1
@@ -123,6 +125,8 @@ async function stopLeftServer(dataDir: string): Promise<void> {
   const runs = async () => pid > 0 && (await commandLine(pid)).includes(dataDir)
   if (!(await runs())) return
   signal(pid, 'SIGQUIT')
+  // It may have been left frozen.
+  for (const process of [...(await childrenOf(pid)), pid]) signal(process, 'SIGCONT')
   await until(async () => !(await runs()), { what: `the server left behind in ${dataDir} to stop` }).catch(() => {
     signal(pid, 'SIGKILL')
   })

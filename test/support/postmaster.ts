@@ -30,6 +30,8 @@ const stopTimeoutMs = 30_000
 export class Postmaster {
   readonly #options: PostmasterOptions
   #child: ChildProcess | undefined
+  /** How the last process ended. */
+  #ended: string | undefined
 
   constructor(options: PostmasterOptions) {
     this.#options = options
@@ -41,6 +43,12 @@ export class Postmaster {
 
   /** Resolves when the server takes connections. */
   async start(port: number): Promise<void> {
+    this.launch(port)
+    await this.ready()
+  }
+
+  /** Begins to start the server, see `ready`. */
+  launch(port: number): void {
     if (this.#child) throw new Error('the server is running already')
     const { postgres, dataDir, logFile, user, onProcess } = this.#options
     const log = openSync(logFile, 'a')
@@ -53,23 +61,28 @@ export class Postmaster {
     closeSync(log)
     child.unref()
     this.#child = child
-    let ended: string | undefined
+    this.#ended = undefined
     const onEnd = (how: string) => {
-      ended = how
       if (this.#child !== child) return
+      this.#ended = how
       this.#child = undefined
       onProcess(undefined)
     }
     child.once('error', (error) => onEnd(error.message))
     child.once('exit', (code, signal) => onEnd(`it ended with ${signal ?? `code ${code}`}`))
     onProcess(child.pid)
+  }
+
+  /** Resolves when the launched server takes connections; one that does not is ended. */
+  async ready(): Promise<void> {
+    const child = this.#child
     try {
       // Ended counts as an answer, so that a failed start is told at once.
-      await until(async () => ended !== undefined || (await this.#isReady()), {
+      await until(async () => this.#ended !== undefined || (await this.#isReady()), {
         what: 'the server to take connections',
         timeoutMs: startTimeoutMs,
       })
-      if (ended !== undefined) throw new Error(ended)
+      if (this.#ended !== undefined) throw new Error(this.#ended)
     } catch (cause) {
       if (this.#child === child) await this.stop('SIGKILL')
       const reason = cause instanceof Error ? cause.message : String(cause)
@@ -85,11 +98,35 @@ export class Postmaster {
     const backends = signal === 'SIGKILL' ? await childrenOf(child.pid) : []
     send(child.pid, signal)
     for (const backend of backends) send(backend, 'SIGKILL')
+    // A frozen process would heed nothing but SIGKILL.
+    if (signal !== 'SIGKILL') await this.thaw()
     try {
       await until(() => this.#child !== child, { what: `the server to end after ${signal}`, timeoutMs: stopTimeoutMs })
     } catch (cause) {
       throw new Error(`PostgreSQL did not stop on ${signal}. The end of its log:\n${await this.logTail()}`, { cause })
     }
+  }
+
+  /** Stops every process of the server in its tracks: its sockets stay open, and nobody answers any more. */
+  async freeze(): Promise<void> {
+    const { pid } = this
+    if (pid === undefined) throw new Error('the server is not running, so it cannot be frozen')
+    const frozen = new Set<number>()
+    // The postmaster first, so that it makes no others, but for one that it may have been making just then. There is no
+    // group to signal, as each of them is a session of its own.
+    for (let next = [pid]; next.length > 0; next = (await childrenOf(pid)).filter((child) => !frozen.has(child))) {
+      for (const process of next) {
+        send(process, 'SIGSTOP')
+        frozen.add(process)
+      }
+    }
+  }
+
+  /** Lets a frozen server go on; does nothing to one that is not. */
+  async thaw(): Promise<void> {
+    const { pid } = this
+    if (pid === undefined) return
+    for (const process of [...(await childrenOf(pid)), pid]) send(process, 'SIGCONT')
   }
 
   reload(): void {

@@ -68,6 +68,17 @@ export async function commandLine(pid: number): Promise<string> {
   }
 }
 
+/** As `ps` abbreviates it: `T` is stopped, `Z` ended, '' gone. */
+export async function stateOf(pid: number): Promise<string> {
+  try {
+    if (process.platform === 'linux')
+      return /^State:\s+(\w)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
+    return (await execute('ps', ['-o', 'state=', '-p', String(pid)])).stdout.trim().slice(0, 1)
+  } catch {
+    return ''
+  }
+}
+
 export async function childrenOf(pid: number): Promise<number[]> {
   try {
     const list =

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import postgres from 'postgres'
 import { backends } from './admin.js'
+import { freePort } from './free-port.js'
 import { type FaultProxy, startProxy, targetOf } from './proxy.js'
 import { until } from './until.js'
 import { useDatabase } from './use-database.js'
@@ -256,6 +257,30 @@ describe('swallow', () => {
     dead.query('select 1').catch(() => {})
     expect((await alive.query('select 2 as two')).rows).toEqual([{ two: 2 }])
     expect(proxy.connections[0]?.traffic.messages['to-client'].DataRow).toBeUndefined()
+  })
+})
+
+describe('where it stands, and where it leads', () => {
+  test('listens where it is told to', async () => {
+    const second = await startProxy({ target: targetOf(database.url), host: 'localhost', port: await freePort() })
+    const client = new pg.Client({ connectionString: second.through(database.url) })
+    await client.connect()
+    expect([second.host, second.accepted]).toEqual(['localhost', 1])
+    await client.end()
+    await second.close()
+  })
+
+  test('leads new connections elsewhere, and those that exist on where they were', async () => {
+    const client = await connected()
+    const elsewhere = await startProxy({ target: targetOf(database.url) })
+    proxy.leadTo(elsewhere)
+    const other = await connected()
+    await client.query('select 1')
+    await other.query('select 2')
+    expect(elsewhere.statements).toEqual(['select 2'])
+    await client.end()
+    await other.end()
+    await elsewhere.close()
   })
 })
 

@@ -11,7 +11,15 @@ import { sumTraffic, type Traffic } from './traffic.js'
 import { until } from './until.js'
 
 export interface ProxyOptions {
-  target: { host: string; port: number }
+  target: Target
+  /** Where it listens itself, on this machine. Default 127.0.0.1, and a free port. */
+  host?: string
+  port?: number
+}
+
+export interface Target {
+  host: string
+  port: number
 }
 
 /** `closed`: nobody listens. Or the connection is accepted, and then reset, ended (`fin`), or never answered (`silent`). */
@@ -46,6 +54,8 @@ export interface FaultProxy {
   closeAll(): void
   /** What new connections meet, default `closed`; those that exist are left alone. */
   refuse(how?: Refusal): void
+  /** New connections are led there from now on; those that exist stay where they are. */
+  leadTo(target: Target): void
   /** Cuts connections before or after messages that match. */
   cutWhen(options: CutOptions): Cut
   /**
@@ -57,34 +67,32 @@ export interface FaultProxy {
   close(): Promise<void>
 }
 
-const host = '127.0.0.1'
-
-export async function startProxy({ target }: ProxyOptions): Promise<FaultProxy> {
+export async function startProxy({ target, host = '127.0.0.1', port }: ProxyOptions): Promise<FaultProxy> {
   for (let attempt = 1; ; attempt += 1) {
-    const proxy = new TcpProxy(target, await freePort(host))
+    const proxy = new TcpProxy(target, host, port ?? (await freePort(host)))
     try {
       await proxy.restore()
       return proxy
     } catch (error) {
       // Somebody else was quicker with that port.
-      if (attempt === 5 || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+      if (attempt === 5 || port !== undefined || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
     }
   }
 }
 
 /** Where a connection URL leads, for `startProxy({ target: targetOf(url) })`. */
-export function targetOf(url: string): { host: string; port: number } {
+export function targetOf(url: string): Target {
   const { hostname, port } = new URL(url)
   return { host: hostname || 'localhost', port: Number(port || 5432) }
 }
 
 class TcpProxy implements FaultProxy {
-  readonly host = host
+  readonly host: string
   readonly port: number
   readonly connections: ProxyConnection[] = []
   readonly statements: string[] = []
   accepted = 0
-  readonly #target: { host: string; port: number }
+  #target: Target
   readonly #conditions: WireConditions = { delayMs: 0, bytesPerSecond: undefined, swallowed: 'none' }
   readonly #rules = new Rules()
   /** Sockets that were accepted only to be refused. */
@@ -92,8 +100,9 @@ class TcpProxy implements FaultProxy {
   #refusal: Refusal | undefined
   #listener: Server | undefined
 
-  constructor(target: { host: string; port: number }, port: number) {
+  constructor(target: Target, host: string, port: number) {
     this.#target = target
+    this.host = host
     this.port = port
   }
 
@@ -143,6 +152,10 @@ class TcpProxy implements FaultProxy {
     if (how === 'closed') this.#stopListening()
   }
 
+  leadTo(target: Target): void {
+    this.#target = target
+  }
+
   cutWhen(options: CutOptions): Cut {
     return this.#rules.add(options)
   }
@@ -167,7 +180,7 @@ class TcpProxy implements FaultProxy {
     const listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#accept(client))
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject)
-      listener.listen(this.port, host, resolve)
+      listener.listen(this.port, this.host, resolve)
     })
     this.#listener = listener
   }
