@@ -14,6 +14,7 @@ export {
 export * from './errors/config.js'
 export * from './errors/connection.js'
 export * from './errors/constraint.js'
+export * from './errors/guard.js'
 export * from './errors/session.js'
 export * from './errors/statement.js'
 export * from './errors/transaction.js'

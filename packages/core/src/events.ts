@@ -42,6 +42,12 @@ export interface PoolIdentity {
   readonly poolId: number
 }
 
+/** What a breaker stands in front of: the database itself, or something else that the application calls. */
+export type BreakerKind = 'database' | 'external'
+
+/** Whose breaker it is: a pool's, or nobody's, as those of `guard()`. */
+export type BreakerOwner = PoolIdentity | { readonly pool: undefined; readonly poolId: undefined }
+
 export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy'
 
 /** What each event carries besides the pool's identity. Durations are in milliseconds. */
@@ -116,6 +122,24 @@ export interface EventDetails {
   /** A hook threw, rejected or took too long. */
   'moorings:hook:failed': { hook: HookName; id: number | undefined; error: MooringsError }
 
+  // --- breakers ---
+  /**
+   * A breaker opened: calls are refused. `again`: it was a probe that failed, so that the outage goes on; `retryInMs` is
+   * undefined where it was opened by hand.
+   */
+  'moorings:breaker:opened': {
+    breaker: string
+    kind: BreakerKind
+    byHand: boolean
+    again: boolean
+    retryInMs: number | undefined
+    lastError: { readonly name: string; readonly code?: string } | undefined
+  }
+  /** The next call is a probe. */
+  'moorings:breaker:half-opened': { breaker: string; kind: BreakerKind; openMs: number }
+  /** Calls are let through again, after `openMs`. */
+  'moorings:breaker:closed': { breaker: string; kind: BreakerKind; byHand: boolean; openMs: number }
+
   // --- callers ---
   /** A caller was given a connection. */
   'moorings:lease:taken': { id: number; waitedMs: number }
@@ -135,8 +159,11 @@ export interface EventDetails {
 
 export type EventName = keyof EventDetails
 
+/** Whose event it is. */
+export type EventOwner<Name extends EventName> = Name extends `moorings:breaker:${string}` ? BreakerOwner : PoolIdentity
+
 /** What is published on each channel. */
-export type PoolEvents = { readonly [Name in EventName]: PoolIdentity & EventDetails[Name] }
+export type PoolEvents = { readonly [Name in EventName]: EventOwner<Name> & EventDetails[Name] }
 
 const channels = new Map<EventName, Channel>()
 
@@ -157,7 +184,7 @@ export function hears(name: EventName): boolean {
 /** Calls `build` only if somebody listens. */
 export function publish<Name extends EventName>(
   name: Name,
-  { pool, poolId }: PoolIdentity,
+  { pool, poolId }: EventOwner<Name>,
   build: () => EventDetails[Name],
 ): void {
   const to = channelOf(name)

@@ -1,4 +1,9 @@
 export { type Backoff, backoffDelay, connectBackoff } from './backoff.js'
+export { Breaker, type BreakerSetup, type BreakerState, type BreakerStats } from './breaker/breaker.js'
+export type { BreakerOptions, ResolvedBreakerOptions } from './breaker/breaker-options.js'
+export { type BreakerHealth, breakerHealth, breakers, type RegisteredBreaker } from './breaker/breakers.js'
+export type { Counts } from './breaker/counts.js'
+export { type Guarded, type GuardOptions, guard } from './breaker/guard.js'
 export { addCallerFrames } from './caller-frames.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
 export type { Completion, Constraints } from './constraints/constraints.js'
@@ -49,6 +54,8 @@ export type {
 } from './driver.js'
 export * from './errors.js'
 export type {
+  BreakerKind,
+  BreakerOwner,
   CloseReason,
   EventDetails,
   EventName,

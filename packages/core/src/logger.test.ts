@@ -78,6 +78,16 @@ const sampleOf: { readonly [Name in EventName]: EventDetails[Name] } = {
   'moorings:session:expired': { session: 'import', id: 7, ageMs: 1_800_000, inTransaction: true },
   'moorings:session:long': { session: undefined, id: 7, forMs: 30_000, inTransaction: false },
   'moorings:hook:failed': { hook: 'afterConnect', id: 7, error: new HookError('afterConnect', 'threw: no') },
+  'moorings:breaker:opened': {
+    breaker: 'db1:5432',
+    kind: 'database',
+    byHand: false,
+    again: false,
+    retryInMs: 1_000,
+    lastError: { name: 'ConnectError', code: 'ECONNREFUSED' },
+  },
+  'moorings:breaker:half-opened': { breaker: 'db1:5432', kind: 'database', openMs: 1_000 },
+  'moorings:breaker:closed': { breaker: 'db1:5432', kind: 'database', byHand: false, openMs: 1_020 },
   'moorings:lease:taken': { id: 7, waitedMs: 0 },
   'moorings:lease:returned': { id: 7, heldMs: 3 },
   'moorings:acquire:queued': { waiting: 4 },
@@ -126,7 +136,7 @@ function lineOf<Name extends EventName>(name: Name, details: EventDetails[Name])
 describe('a line', () => {
   it('is there for every event that events.ts names', () => {
     const source = readFileSync(new URL('./events.ts', import.meta.url), 'utf8')
-    const declared = [...source.matchAll(/^ {2}'(moorings:[a-z:]+)':/gm)].map((match) => match[1])
+    const declared = [...source.matchAll(/^ {2}'(moorings:[a-z:-]+)':/gm)].map((match) => match[1])
     expect(declared.length).toBeGreaterThan(20)
     const memory = new Memory('debug')
     logging(memory)
@@ -190,6 +200,16 @@ describe('a line', () => {
         connection,
         error: { name: 'HookError', message: 'The afterConnect hook threw: no', retry: 'never' },
       },
+      'moorings:breaker:opened': {
+        breaker: 'db1:5432',
+        kind: 'database',
+        byHand: false,
+        again: false,
+        retryInMs: 1_000,
+        error: { name: 'ConnectError', code: 'ECONNREFUSED' },
+      },
+      'moorings:breaker:half-opened': { breaker: 'db1:5432', kind: 'database', openMs: 1_000 },
+      'moorings:breaker:closed': { breaker: 'db1:5432', kind: 'database', byHand: false, openMs: 1_020 },
       'moorings:lease:taken': { connection, waitedMs: 0 },
       'moorings:lease:returned': { connection, heldMs: 3 },
       'moorings:acquire:queued': { waiting: 4 },
@@ -201,6 +221,14 @@ describe('a line', () => {
       'moorings:leak:returned': { connection, heldMs: 400_000 },
       'moorings:leak:reclaimed': { connection, heldMs: 300_000, stack: 'at checkout (orders.ts:1:1)' },
     })
+  })
+
+  it('tells an outage once, and not with every probe that fails, and who made the breaker do what it did', () => {
+    const opened = sampleOf['moorings:breaker:opened']
+    const again = lineOf('moorings:breaker:opened', { ...opened, again: true })
+    expect(again).toMatchObject({ level: 'debug', message: 'A breaker stays open' })
+    const byHand = lineOf('moorings:breaker:opened', { ...opened, byHand: true })
+    expect(byHand).toMatchObject({ level: 'warn', message: 'A breaker opened by hand' })
   })
 
   it('tells what failed of a check and a reset', () => {
@@ -238,6 +266,7 @@ describe('the level', () => {
         'moorings:root:used',
         'moorings:session:long',
         'moorings:hook:failed',
+        'moorings:breaker:opened',
         'moorings:acquire:failed',
         'moorings:leak:reclaimed',
       ],
@@ -254,12 +283,19 @@ describe('the level', () => {
         'moorings:pool:closed',
         'moorings:transaction:retried',
         'moorings:statement:resent',
+        'moorings:breaker:closed',
         'moorings:leak:returned',
       ],
     ],
     [
       'debug',
-      ['moorings:connection:opened', 'moorings:connection:checked', 'moorings:connection:reset', ...ofEveryStatement],
+      [
+        'moorings:connection:opened',
+        'moorings:connection:checked',
+        'moorings:connection:reset',
+        'moorings:breaker:half-opened',
+        ...ofEveryStatement,
+      ],
     ],
   ])('is %s for what deserves it', (level, expected) => {
     expect(names.filter((name) => lineOf(name, sampleOf[name]).level === level)).toEqual(expected)

@@ -216,6 +216,23 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     { hook, connection: id, error: described(error) },
   ],
 
+  'moorings:breaker:opened': ({ breaker, kind, byHand, again, retryInMs, lastError }) => [
+    // An outage is told once, and not with every probe.
+    again ? 'debug' : 'warn',
+    again ? 'A breaker stays open' : `A breaker opened${byHand ? ' by hand' : ''}`,
+    { breaker, kind, byHand, again, retryInMs, error: lastError },
+  ],
+  'moorings:breaker:half-opened': ({ breaker, kind, openMs }) => [
+    'debug',
+    'A breaker lets one call through',
+    { breaker, kind, openMs },
+  ],
+  'moorings:breaker:closed': ({ breaker, kind, byHand, openMs }) => [
+    'info',
+    `A breaker closed${byHand ? ' by hand' : ''}`,
+    { breaker, kind, byHand, openMs },
+  ],
+
   'moorings:lease:taken': ({ id, waitedMs }) => ['debug', 'A connection was lent', { connection: id, waitedMs }],
   'moorings:lease:returned': ({ id, heldMs }) => ['debug', 'A connection came back', { connection: id, heldMs }],
   'moorings:acquire:queued': ({ waiting }) => ['debug', 'A caller waits for a connection', { waiting }],

@@ -4,8 +4,7 @@ import { z } from 'zod'
 
 const longestTimer = 2 ** 31 - 1
 
-export function wholeNumber(least: number): z.ZodInt {
-  const allowed = `an integer >= ${least}`
+export function wholeNumber(least: number, allowed = `an integer >= ${least}`): z.ZodInt {
   return z.int({ error: allowed }).min(least, { error: allowed })
 }
 

@@ -55,6 +55,13 @@ const defaults = {
     exposeValues: false,
     style: 'direct',
   },
+  breaker: {
+    volumeThreshold: 5,
+    errorThresholdPercentage: 50,
+    resetTimeoutMs: 1_000,
+    rollingWindowMs: 10_000,
+    probeTimeoutMs: 10_000,
+  },
   health: { everyMs: 30_000, timeoutMs: 5_000 },
   hooks: { timeoutMs: 5_000 },
   logger: undefined,
@@ -131,7 +138,8 @@ describe('resolveResilience', () => {
       health: { everyMs: -1 },
       hooks: { afterConnect: 'select 1', afterRelese: () => {} },
       logger: console.log,
-      breaker: {},
+      breaker: { errorThresholdPercentage: 100, volumeThreshold: 0, resetTimeout: 5 },
+      tracing: {},
     })
     expect(Object.fromEntries(problems.map(({ path, given, allowed }) => [path, [given, allowed]]))).toEqual({
       'resilience.pool.min': ['30', 'an integer >= 0 and <= max (0)'],
@@ -148,12 +156,30 @@ describe('resolveResilience', () => {
       'resilience.hooks.afterConnect': ['"select 1"', 'a function'],
       'resilience.hooks.afterRelese': ['a function', 'nothing by this name; did you mean afterRelease?'],
       'resilience.logger': ['a function', expect.stringContaining('debug, info, warn and error')],
-      'resilience.breaker': [
+      'resilience.breaker.errorThresholdPercentage': [
+        '100',
+        'an integer >= 0 and <= 99 (per cent): it opens above that',
+      ],
+      'resilience.breaker.volumeThreshold': ['0', 'an integer >= 1'],
+      'resilience.breaker.resetTimeout': ['a number', 'nothing by this name; did you mean resetTimeoutMs?'],
+      'resilience.tracing': [
         'an object',
-        'nothing by this name; known are pool, statement, transaction, session, errors, health, hooks, logger',
+        'nothing by this name; known are pool, statement, transaction, session, errors, breaker, health, hooks, logger',
       ],
     })
-    expect(problems).toHaveLength(15)
+    expect(problems).toHaveLength(18)
+  })
+
+  it('takes false for no breaker, and nothing else that is no object', () => {
+    expect(resolveResilience({ breaker: false }).breaker).toBe(false)
+    expect(problemsWith({ breaker: true })).toEqual([
+      {
+        path: 'resilience.breaker',
+        given: 'true',
+        allowed:
+          'false, or { volumeThreshold, errorThresholdPercentage, resetTimeoutMs, rollingWindowMs, probeTimeoutMs }',
+      },
+    ])
   })
 
   it.each([

@@ -2,6 +2,7 @@
 // reported all at once; an option that would do nothing is not accepted.
 
 import { z } from 'zod'
+import { type BreakerOptions, breakerOptions, type ResolvedBreakerOptions } from './breaker/breaker-options.js'
 import {
   completeErrorOptions,
   type ErrorOptions,
@@ -195,6 +196,8 @@ export interface ResilienceOptions {
   transaction?: TransactionDefaults | undefined
   session?: SessionDefaults | undefined
   errors?: ErrorOptions | undefined
+  /** When an endpoint is not connected to for a while; `false`: always connect. See {@link BreakerOptions}. */
+  breaker?: BreakerOptions | false | undefined
   health?: HealthOptions | undefined
   hooks?: HookOptions | undefined
   /** Where the pool's events are logged, as structured lines: pino, or anything of its shape. Default: nowhere. */
@@ -213,6 +216,7 @@ export interface Resilience {
   readonly transaction: ResolvedTransactionDefaults
   readonly session: ResolvedSessionDefaults
   readonly errors: ResolvedErrorOptions
+  readonly breaker: ResolvedBreakerOptions | false
   readonly health: Resolved<HealthOptions>
   readonly hooks: HookOptions & { readonly timeoutMs: number }
   readonly logger: Logger | undefined
@@ -277,12 +281,17 @@ const health = strictOptions({
   timeoutMs: milliseconds(1).default(5_000),
 } satisfies Record<keyof HealthOptions, z.ZodType>)
 
+const breaker = z.union([z.literal(false), breakerOptions], {
+  error: `false, or { ${Object.keys(breakerOptions.shape).join(', ')} }`,
+})
+
 const resilience = strictOptions({
   pool: pool.prefault({}),
   statement: statement.prefault({}),
   transaction: transactionDefaults.prefault({}),
   session: sessionDefaults.prefault({}),
   errors: errorOptions.prefault({}),
+  breaker: breaker.prefault({}),
   health: health.prefault({}),
   hooks: hookOptions.prefault({}),
   logger: loggerOption,
@@ -292,7 +301,7 @@ const resilience = strictOptions({
 export function checkResilience(input: unknown, path = 'resilience'): Checked<Resilience> {
   const checked = checkBy(resilience.prefault({}), input, path)
   if (!checked.ok) return checked
-  const { pool, statement, transaction, session, errors, health, hooks, logger } = checked.value
+  const { pool, statement, transaction, session, errors, breaker, health, hooks, logger } = checked.value
   const min = pool.min ?? Math.min(defaultMin, pool.max)
   const { scaling, onConnect } = pool
   return {
@@ -303,6 +312,7 @@ export function checkResilience(input: unknown, path = 'resilience'): Checked<Re
       transaction: completeTransactionDefaults(transaction),
       session: Object.freeze(session),
       errors: completeErrorOptions(errors),
+      breaker: breaker && Object.freeze(breaker),
       health: Object.freeze(health),
       hooks: Object.freeze(hooks),
       logger,

@@ -43,6 +43,12 @@ const answers: Record<string, readonly [InstanceType<typeof MooringsError>, numb
   PoolClosedError: [new errors.PoolClosedError(), 503, 'unavailable', 5],
   PoolSuspendedError: [new errors.PoolSuspendedError(5), 503, 'unavailable', 5],
   ConnectError: [new errors.ConnectError('connect secret:5432'), 503, 'unavailable', 5],
+  CircuitOpenError: [
+    new errors.CircuitOpenError('secret', { sinceMs: 9, retryInMs: undefined, byHand: true, cause: undefined }),
+    503,
+    'unavailable',
+    5,
+  ],
   ReadOnlyEndpointError: [new errors.ReadOnlyEndpointError(''), 503, 'unavailable', 5],
   ConnectionLostError: [new ConnectionLostError(''), 503, 'interrupted'],
   CommitOutcomeUnknownError: [new errors.CommitOutcomeUnknownError(''), 500, 'outcome-unknown'],
@@ -52,6 +58,7 @@ const answers: Record<string, readonly [InstanceType<typeof MooringsError>, numb
   TransactionTimeoutError: [new errors.TransactionTimeoutError(''), 504, 'timeout'],
   TransactionCancelledError: [new errors.TransactionCancelledError(''), 504, 'timeout'],
   SessionExpiredError: [new errors.SessionExpiredError(''), 504, 'timeout'],
+  GuardTimeoutError: [new errors.GuardTimeoutError('secret', 5), 504, 'timeout'],
   AcquireAbortedError: [new errors.AcquireAbortedError(undefined), 504, 'timeout'],
 
   MooringsError: [new MooringsError('statement', ''), 500, 'internal-error'],

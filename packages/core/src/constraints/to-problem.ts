@@ -4,6 +4,7 @@
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
+  CircuitOpenError,
   HookError,
   PoolClosedError,
   PoolSuspendedError,
@@ -14,6 +15,7 @@ import type { MooringsError } from '../errors/base.js'
 import { mooringsErrorIn } from '../errors/causes.js'
 import { ConnectError, ConnectionLostError, ReadOnlyEndpointError } from '../errors/connection.js'
 import { ConstraintViolationError, ForeignKeyViolationError } from '../errors/constraint.js'
+import { GuardTimeoutError } from '../errors/guard.js'
 import { SessionBusyError, SessionExpiredError } from '../errors/session.js'
 import { LockTimeoutError, StatementCancelledError, StatementTimeoutError } from '../errors/statement.js'
 import {
@@ -120,6 +122,7 @@ const verdicts: readonly (readonly [ErrorClass, Verdict | ((error: MooringsError
   [TransactionTimeoutError, timeout],
   [TransactionCancelledError, timeout],
   [SessionExpiredError, timeout],
+  [GuardTimeoutError, timeout],
   [AcquireAbortedError, timeout],
   [AcquireTimeoutError, overloaded],
   [QueueFullError, overloaded],
@@ -129,6 +132,7 @@ const verdicts: readonly (readonly [ErrorClass, Verdict | ((error: MooringsError
   [PoolClosedError, unavailable],
   [PoolSuspendedError, unavailable],
   [ReadOnlyEndpointError, unavailable],
+  [CircuitOpenError, refused],
   [ConnectionLostError, (error) => (wasNotSent(error) ? unavailable : interrupted)],
   [ConnectError, unlessHopeless],
   [HookError, unlessHopeless],
@@ -202,6 +206,17 @@ function pointerTo(path: readonly (string | number)[]): string {
 
 function wasNotSent(error: MooringsError): boolean {
   return error instanceof ConnectionLostError && error.sent === false
+}
+
+/** It is known when there will be an answer. It need not be the database that is down. */
+function refused(error: MooringsError): Verdict {
+  const retryInMs = error instanceof CircuitOpenError ? error.retryInMs : undefined
+  const detail = 'What the request needs cannot be reached'
+  return {
+    ...unavailable,
+    detail,
+    ...(retryInMs !== undefined && { retryAfterS: Math.max(1, Math.ceil(retryInMs / 1_000)) }),
+  }
 }
 
 function unlessHopeless(error: MooringsError): Verdict {

@@ -1,6 +1,6 @@
 // No connection could be had.
 
-import { MooringsError, type MooringsErrorOptions, named } from './base.js'
+import { describeCause, isMooringsError, MooringsError, type MooringsErrorOptions, named } from './base.js'
 
 /** What the pool looked like when an acquire gave up. */
 export interface PoolCounts {
@@ -123,6 +123,53 @@ export class QueueFullError extends MooringsError {
 
 function describeCounts(pool: PoolCounts): string {
   return `${pool.leased} leased, ${pool.idle} idle, ${pool.connecting} connecting, ${pool.waiting} waiting; max ${pool.max}, overflow ${pool.overflow}`
+}
+
+/** How things were with a breaker that refused a call. */
+export interface OpenCircuit {
+  readonly sinceMs: number
+  readonly retryInMs: number | undefined
+  /** By `forceOpen()`. */
+  readonly byHand: boolean
+  /** The last failure. */
+  readonly cause: unknown
+}
+
+/**
+ * Refused at once, because too much of what was tried lately has failed: the breaker is open. Nothing was done. `cause`
+ * is the last failure; undefined where it was opened by hand.
+ */
+export class CircuitOpenError extends MooringsError {
+  /** The breaker's name: an endpoint of the database, or what `guard()` was given. */
+  readonly breaker: string
+  /** For how long the outage goes on, in milliseconds. */
+  readonly sinceMs: number
+  /** In how many milliseconds it is tried again; undefined while somebody keeps it open by hand. */
+  readonly retryInMs: number | undefined
+  static {
+    named(this, 'CircuitOpenError')
+  }
+  constructor(breaker: string, { sinceMs, retryInMs, byHand, cause }: OpenCircuit) {
+    const next = retryInMs === undefined ? '' : `; it is tried again in ${retryInMs} ms`
+    super(
+      'acquire',
+      byHand
+        ? `${breaker} is not called: its breaker was opened by hand ${sinceMs} ms ago, and stays open until forceClose() or reset()`
+        : `${breaker} is not called: its breaker opened ${sinceMs} ms ago, because too many calls had failed${describeFailure(cause)}${next}`,
+      { cause, retry: 'reconnect' },
+    )
+    this.breaker = breaker
+    this.sinceMs = sinceMs
+    this.retryInMs = retryInMs
+  }
+}
+
+/** What somebody else's error says may hold anything. */
+function describeFailure(cause: unknown): string {
+  if (isMooringsError(cause)) return `, the last with: ${cause.message}`
+  const described = describeCause(cause)
+  if (described === undefined) return ''
+  return `, the last with ${described.name}${described.code === undefined ? '' : ` (${described.code})`}`
 }
 
 /** The caller's AbortSignal fired while it waited; `cause` is the signal's reason. */

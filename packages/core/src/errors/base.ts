@@ -104,7 +104,8 @@ export function named(errorClass: { readonly prototype: MooringsError }, name: s
   Object.defineProperty(prototype, lineage, { value: Object.freeze([...inherited, name]) })
 }
 
-function describeCause(cause: unknown): { name: string; code?: string } | undefined {
+/** What is safe to show of any error. */
+export function describeCause(cause: unknown): { name: string; code?: string } | undefined {
   if (typeof cause !== 'object' || cause === null) return undefined
   try {
     const name = 'name' in cause && typeof cause.name === 'string' ? cause.name : 'Error'

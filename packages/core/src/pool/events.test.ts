@@ -6,6 +6,7 @@ import { ConnectionLostError, HookError } from '../errors.js'
 import type { EventName } from '../events.js'
 import { Resends } from '../statement/resends.js'
 import {
+  type BreakerEvent,
   type CallerEvent,
   namesIn,
   play,
@@ -21,7 +22,7 @@ const one = { max: 1, overflow: 0 }
 const minute = 60_000
 const endpoint = { host: 'db.test', port: 5432, role: 'primary' } as const
 
-const scenes: Scenes<Exclude<EventName, CallerEvent | TransactionEvent | SessionEvent>> = {
+const scenes: Scenes<Exclude<EventName, BreakerEvent | CallerEvent | TransactionEvent | SessionEvent>> = {
   'moorings:pool:started': {
     options: { min: 1, max: 3, overflow: 2 },
     async run({ pool }) {

@@ -12,6 +12,9 @@ export type TransactionEvent = Extract<EventName, `moorings:${'transaction' | 'c
 
 export type SessionEvent = Extract<EventName, `moorings:session:${string}`>
 
+/** Of `guard()`'s breakers, too, which are no pool's. */
+export type BreakerEvent = Extract<EventName, `moorings:breaker:${string}`>
+
 type Matcher = ReturnType<typeof expect.any>
 
 /** An event's own fields, or what they must match. */
