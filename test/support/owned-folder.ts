@@ -1,4 +1,4 @@
-// A cluster's temporary folder, which must not outlive the process that made it, however that process ends.
+// A server's temporary folder, which must not outlive the process that made it, however that process ends.
 //
 // Two guards. A reaper: a shell that waits for the end of a pipe, which the kernel closes with our process (signals,
 // process.exit, SIGKILL), and then stops the server and removes the folder; so nothing here touches signal handlers.

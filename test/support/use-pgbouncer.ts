@@ -1,0 +1,28 @@
+// For test files: PgBouncer in front of the run's server, as long as the block's tests run. Where it is not installed they
+// are skipped, and say so.
+
+import { afterAll, beforeAll, describe } from '@jest/globals'
+import { serverUrl } from './database.js'
+import { findPgbouncer, type Pgbouncer, type PgbouncerOptions, startPgbouncer } from './pgbouncer.js'
+
+/** As `describe`; the pooler is there from `beforeAll` on. */
+export function describeBehindPgbouncer(
+  name: string,
+  body: (pooler: () => Pgbouncer) => void,
+  options: Omit<PgbouncerOptions, 'url'> = {},
+): void {
+  const missing = findPgbouncer() === undefined
+  if (missing) console.warn(`SKIPPED: "${name}", as pgbouncer is not installed (Debian: apt-get install pgbouncer)`)
+  const describeOrNot = missing ? describe.skip : describe
+  describeOrNot(name, () => {
+    let started: Pgbouncer | undefined
+    beforeAll(async () => {
+      started = await startPgbouncer({ url: serverUrl(), ...options })
+    })
+    afterAll(() => started?.stop())
+    body(() => {
+      if (!started) throw new Error('describeBehindPgbouncer(): the pooler exists only from beforeAll on')
+      return started
+    })
+  })
+}
