@@ -162,6 +162,9 @@ describe('classify', () => {
     expect(classify(Object.assign(new Error('x'), { address: '/tmp/s' }), 'connect')).toMatchObject({
       endpoint: '/tmp/s',
     })
+    // Whatever else a port may be, it is not looked at.
+    const odd = Object.assign(new Error('x'), { address: 'db', port: Object.create(null) })
+    expect(classify(odd, 'connect')).toMatchObject({ endpoint: 'db' })
   })
 })
 

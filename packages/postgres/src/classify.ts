@@ -111,7 +111,9 @@ export function classify(error: unknown, at: ErrorSite): MooringsError {
 function refusedConnect(code: string | undefined, message: string, error: unknown): ConnectError {
   const address = textOf(error, 'address')
   const port = read(error, 'port')
-  const endpoint = address === undefined ? {} : { endpoint: port === undefined ? address : `${address}:${port}` }
+  // Whatever else it is may not want to be a string.
+  const isPort = typeof port === 'number' || typeof port === 'string'
+  const endpoint = address === undefined ? {} : { endpoint: isPort ? `${address}:${port}` : address }
   const options = { code, cause: error, ...endpoint }
   if (code === undefined) return new ConnectError(message, options)
   if (refusedCredentials.test(code)) return new AuthenticationError(message, options)
