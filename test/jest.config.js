@@ -18,6 +18,17 @@ export default {
   projects: [
     { ...shared, displayName: 'test' },
     {
+      // What the server says of violations and deadlocks once more, from the oldest release that is supported.
+      ...shared,
+      displayName: 'postgresql 15',
+      globalSetup: '<rootDir>/support/global-setup-15.ts',
+      setupFiles: ['<rootDir>/support/on-15.ts'],
+      testMatch: [
+        '<rootDir>/integration/{violation,guards-{drizzle,kysely},deadlock}*.test.ts',
+        '<rootDir>/integration/foreign-keys-without-index.test.ts',
+      ],
+    },
+    {
       // Kysely's compatibility test once more, on the oldest version that is supported.
       ...shared,
       displayName: 'kysely 0.28',

@@ -12,82 +12,21 @@ import {
 } from '@moorings/kysely'
 import { createPool } from '@moorings/postgres'
 import { Kysely, sql } from 'kysely'
-import { until } from '../support/until.js'
-import { backendOf, type Db, type Orm, orms, type Tx } from './orms.js'
+import { accounts, change, deadlock, filled, type Moves } from './deadlocks.js'
+import { everyOrm, type Orm } from './orms.js'
 import { errorOf, gate, useScene, within } from './scene.js'
 
 const scene = useScene()
 const soon = 10_000
 
-beforeAll(() =>
-  scene.admin.query(`
-    create table accounts (id int primary key, balance int);
-    create table savings (id int primary key, balance int);
-    create table parents (id int primary key);
-    create table children (id int primary key, parent_id int references parents on delete cascade);
-    create table slots (name text primary key)`),
-)
-beforeEach(() =>
-  scene.admin.query(`
-    truncate accounts, savings, parents, children, slots;
-    drop index if exists children_parent_id_idx;
-    insert into accounts values (1, 50), (2, 50);
-    insert into savings values (1, 50), (2, 50);
-    insert into parents values (1), (2)`),
-)
+beforeAll(() => scene.admin.query(accounts))
+beforeEach(() => scene.admin.query(filled))
 
-/** What one of two transactions does: what it locks first, and what it then wants of the other's. */
-type Moves = readonly [string, string]
-
-interface Fallen {
-  readonly error: DeadlockError
-  readonly victim: number
-  readonly survivor: number
-}
-
-/** Has the two meet, and the first of them lose. */
-async function deadlock(victims: Db, victim: Moves, survivor: Moves, survivors: Db = victims): Promise<Fallen> {
-  const ready = gate()
-  const waiting = gate()
-  const holding = gate()
-  let victimPid = 0
-  let survivorPid = 0
-  const begin = async (tx: Tx, timeout: string, [first]: Moves) => {
-    await tx.query(`set local deadlock_timeout = '${timeout}'`)
-    await tx.query(first)
-    return backendOf(tx)
-  }
-  const falls = victims.transaction(async (tx) => {
-    victimPid = await begin(tx, '20ms', victim)
-    holding.open()
-    await waiting.opened
-    await tx.query(victim[1])
-  })
-  const survives = survivors.transaction(async (tx) => {
-    survivorPid = await begin(tx, '60s', survivor)
-    ready.open()
-    await holding.opened
-    await tx.query(survivor[1])
-  })
-  const fallen = errorOf(falls)
-  await within(soon, Promise.all([ready.opened, holding.opened]))
-  const waiters = `select pid from pg_stat_activity where wait_event_type = 'Lock'`
-  await until(async () => (await scene.admin.query<{ pid: number }>(waiters)).some(({ pid }) => pid === survivorPid), {
-    what: 'the survivor to wait for the victim',
-  })
-  waiting.open()
-  const [error] = await within(soon, Promise.all([fallen, survives]))
-  if (!(error instanceof DeadlockError)) throw error
-  return { error, victim: victimPid, survivor: survivorPid }
-}
-
-const change = (table: string, id: number, note = '') =>
-  `update ${table} set balance = balance + 90210 where id = ${id} /* SECRET ${note} */`
-
-describe.each(orms)('$name', (orm: Orm) => {
+describe.each(everyOrm)('$name', (orm: Orm) => {
   it('E6: two accounts in opposite order: both statements, who they were, and where', async () => {
     const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
     const { error, victim, survivor } = await deadlock(
+      scene.admin,
       db,
       [change('accounts', 1), change('accounts', 2)],
       [change('accounts', 2), change('accounts', 1)],
@@ -116,8 +55,8 @@ describe.each(orms)('$name', (orm: Orm) => {
     const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
     const one: Moves = [change('accounts', 1), change('savings', 1, 'one')]
     const other: Moves = [change('savings', 1), change('accounts', 1, 'other')]
-    await deadlock(db, one, other)
-    await deadlock(db, other, one)
+    await deadlock(scene.admin, db, one, other)
+    await deadlock(scene.admin, db, other, one)
     const { total, pairs } = await db.pool.deadlockReport({ reset: true })
     expect(total).toBe(2)
     expect(pairs).toMatchObject([{ count: 2, tables: ['accounts', 'savings'] }])
@@ -131,6 +70,7 @@ describe.each(orms)('$name', (orm: Orm) => {
   it('E6: a child inserted against a parent deleted: the foreign key without an index is found, until it has one', async () => {
     const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
     const { error } = await deadlock(
+      scene.admin,
       db,
       ['insert into children values (1, 1)', 'insert into children values (2, 2)'],
       ['delete from parents where id = 2', 'delete from parents where id = 1'],
@@ -166,7 +106,7 @@ describe.each(orms)('$name', (orm: Orm) => {
   it('E6: keys inserted in opposite order: the index where they met is told as its table', async () => {
     const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
     const insert = (name: string) => `insert into slots values ('${name}')`
-    const { error } = await deadlock(db, [insert('a'), insert('b')], [insert('b'), insert('a')])
+    const { error } = await deadlock(scene.admin, db, [insert('a'), insert('b')], [insert('b'), insert('a')])
     expect(error.deadlock?.sides[0]?.relation).toBe('slots_pkey')
     const { pairs } = await db.pool.deadlockReport()
     expect(pairs).toMatchObject([{ tables: ['slots'] }])
@@ -178,6 +118,7 @@ describe.each(orms)('$name', (orm: Orm) => {
     const other = scene.open(orm)
     const lock = (table: string) => `do $$ begin lock table ${table}; end $$`
     const { error } = await deadlock(
+      scene.admin,
       db,
       [lock('accounts'), lock('savings')],
       [lock('savings'), lock('accounts')],

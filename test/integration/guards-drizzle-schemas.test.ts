@@ -20,7 +20,7 @@ insert into projects (tenant, number, {ownerEmail}) values (1, 1, 'ada@example.t
 insert into members (id, {projectTenant}, {projectNumber}, {nickName}, handle, age, {signInNameOfTheMemberInLowerCase})
   values (1, 1, 1, 'ada', 'Ada', 36, 'ada')`
 
-describe.each(variants)('a schema of drizzle-orm $name', ({ ddl, column, open, tables, isNickViolation }) => {
+describe.each(variants)('E2: a schema of drizzle-orm $name', ({ ddl, column, open, tables, isNickViolation }) => {
   const database = useDatabase()
   let db: Opened
 

@@ -56,7 +56,7 @@ insert into tenants values (1, 'Acme');
 insert into users values (1, 'ada', null);
 insert into archive.users values (1, 'ada');`
 
-describe('guards through Drizzle', () => {
+describe('E2: guards through Drizzle', () => {
   const database = useDatabase()
   const pools: PostgresPool[] = []
 
@@ -170,7 +170,7 @@ describe('guards through Drizzle', () => {
     expect(await db.select().from(users)).toHaveLength(2)
   })
 
-  describe('with style wrapped', () => {
+  describe('E5: with style wrapped', () => {
     it('find ours in Drizzle’s own error, which has its fields', async () => {
       const db = drizzle({ client: newPool({ style: 'wrapped' }), schema: { users } })
       for (const run of [db, undefined]) {

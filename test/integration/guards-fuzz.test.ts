@@ -170,7 +170,7 @@ const answersOf = (error: unknown): boolean[] => [
   forKysely.isUniqueViolation(error, { constraint: 'users_email_unique' }),
 ]
 
-describe('whatever is thrown', () => {
+describe('E4: whatever is thrown', () => {
   afterAll(() => pool.close())
 
   it.each(['connect', 'statement', 'commit'] as const)('at %s becomes an error that is safe to show', (at) => {

@@ -38,7 +38,7 @@ insert into archive.customers values (1, 'ada@example.test');
 insert into readings values ('2024-02-01', 7);
 insert into rooms values (1, '[1,5)');`
 
-describe('guards through Kysely', () => {
+describe('E2: guards through Kysely', () => {
   const database = useDatabase()
   let db: Kysely<Tables>
 

@@ -1,11 +1,14 @@
 // Both ORMs behind one small face, so that a scenario is written once and run through each.
 
 import type { TransactionContext, TransactionOptions } from '@moorings/core'
-import { withTransaction as withDrizzle } from '@moorings/drizzle'
+import { withTransaction as withDrizzle, withResilience } from '@moorings/drizzle'
 import { drizzle, type ResilientDatabase } from '@moorings/drizzle/postgres-js'
 import { ResilientPostgresDialect, withTransaction as withKysely } from '@moorings/kysely'
-import { type ConnectionInput, createPool, PostgresPool } from '@moorings/postgres'
+import { type ConnectionInput, createClient, createPool, PostgresPool } from '@moorings/postgres'
 import { pgTable, text } from 'drizzle-orm/pg-core'
+import { sql as drizzle1Sql } from 'drizzle-orm-1'
+import { pgTable as pgTable1, text as text1 } from 'drizzle-orm-1/pg-core'
+import { drizzle as drizzle1 } from 'drizzle-orm-1/postgres-js'
 import { type ControlledTransaction, Kysely, sql as kyselySql, type Transaction } from 'kysely'
 
 export type ResilienceOptions = NonNullable<NonNullable<Parameters<typeof createPool>[1]>['resilience']>
@@ -97,6 +100,41 @@ const drizzleByFunction: Orm = {
   },
 }
 
+// --- Drizzle 1.0 ---
+
+const marks1 = pgTable1('marks', { mark: text1('mark') })
+
+const openDrizzle1 = (pool: PostgresPool) => withResilience(drizzle1({ client: createClient(pool) }))
+type Drizzle1 = ReturnType<typeof openDrizzle1>
+type Drizzle1Transaction = Parameters<Parameters<Drizzle1['transaction']>[0]>[0]
+
+function drizzle1Runner(db: Drizzle1 | Drizzle1Transaction): Runner {
+  return {
+    query: async (sql) => [...(await db.execute<Record<string, unknown>>(drizzle1Sql.raw(sql)))],
+    insert: async (mark) => {
+      await db.insert(marks1).values({ mark })
+    },
+  }
+}
+
+function drizzle1Tx(tx: Drizzle1Transaction): Tx {
+  return { ...drizzle1Runner(tx), nested: (body) => tx.transaction((nested) => body(drizzle1Tx(nested))) }
+}
+
+/** For scenarios of errors: of those the two releases of Drizzle make different things. */
+export const drizzle1Orm: Orm = {
+  name: 'drizzle 1.0',
+  open(connection, resilience) {
+    const pool = poolOf(connection, resilience)
+    const db = openDrizzle1(pool)
+    return {
+      ...{ pool, ...drizzle1Runner(db), close: () => pool.close() },
+      transaction: (body) => db.transaction((tx) => body(drizzle1Tx(tx))),
+      withTransaction: (body, options) => db.transaction((tx, context) => body(drizzle1Tx(tx), context), options),
+    }
+  },
+}
+
 // --- Kysely ---
 
 function kyselyRunner(db: Kysely<Schema>): Runner {
@@ -183,6 +221,8 @@ const kyselyControlled: Orm = {
 
 /** For scenarios of the pool. */
 export const orms = [drizzleOrm, kyselyOrm]
+/** For scenarios of errors. */
+export const everyOrm = [drizzleOrm, drizzle1Orm, kyselyOrm]
 /** For scenarios of transactions. */
 export const transactional = [drizzleOrm, kyselyOrm, kyselyControlled]
 /** Through `withTransaction`: what can be done with `transactional`, too. */

@@ -33,8 +33,9 @@ export interface Scene {
 
 const applicationName = 'scene'
 
-export function useScene(): Scene {
-  const database = useDatabase()
+/** @param server by default the run's */
+export function useScene(server?: () => string): Scene {
+  const database = useDatabase(server)
   const opened = new Set<{ close(): Promise<unknown> }>()
   let current: FaultProxy | undefined
 

@@ -16,7 +16,7 @@ beforeAll(() => scene.admin.query(constrained))
 
 const open = (resilience?: ResilienceOptions) => scene.closing(createPool(scene.url, { resilience }))
 
-describe('who waits for what is looked up', () => {
+describe('E2: who waits for what is looked up', () => {
   it.each([
     ['an abort', undefined],
     ['the statement’s own limit', 200],
@@ -47,7 +47,7 @@ describe('who waits for what is looked up', () => {
   })
 })
 
-describe('a cursor that violates midway', () => {
+describe('E2: a cursor that violates midway', () => {
   it('tells it whole, with postgres.js’s own', async () => {
     const pool = open({ pool: { max: 2 } })
     const sql = createClient(pool)
@@ -80,7 +80,7 @@ describe('a cursor that violates midway', () => {
   })
 })
 
-describe('COPY', () => {
+describe('E2: COPY', () => {
   it('tells a violation with what is known already: its stream does not wait', async () => {
     const pool = open()
     const sql = createClient(pool)

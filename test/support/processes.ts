@@ -13,9 +13,14 @@ export interface ProcessUser {
 /** PGDATA, PGPORT, PGTZ, LD_LIBRARY_PATH and the like of whoever runs the tests must not change the server under test. */
 export const cleanEnvironment: NodeJS.ProcessEnv = { PATH: process.env.PATH, LC_ALL: 'C' }
 
-export function spawnOptions(user: ProcessUser | undefined, cwd: string): SpawnOptions {
+/** @param environment on top of a clean one */
+export function spawnOptions(
+  user: ProcessUser | undefined,
+  cwd: string,
+  environment: NodeJS.ProcessEnv = {},
+): SpawnOptions {
   // The working directory is set explicitly: PostgreSQL refuses to start where its user may not look.
-  return { cwd, env: cleanEnvironment, ...(user && { uid: user.uid, gid: user.gid }) }
+  return { cwd, env: { ...cleanEnvironment, ...environment }, ...(user && { uid: user.uid, gid: user.gid }) }
 }
 
 export interface RunOptions {

@@ -2,10 +2,14 @@
 
 import { basename } from 'node:path'
 import { afterAll, beforeAll, expect } from '@jest/globals'
-import { createDatabase, type Database, inventName } from './database.js'
+import { createDatabase, type Database, inventName, serverUrl } from './database.js'
 
-/** Call at the top of a test file; the database is there from `beforeAll` on: `const database = useDatabase()`. */
-export function useDatabase(): Database {
+/**
+ * Call at the top of a test file; the database is there from `beforeAll` on: `const database = useDatabase()`.
+ *
+ * @param server asked in `beforeAll`; by default the run's
+ */
+export function useDatabase(server: () => string = serverUrl): Database {
   let created: Database | undefined
   const database = () => {
     if (!created) throw new Error('useDatabase(): the database exists only from beforeAll on')
@@ -13,7 +17,7 @@ export function useDatabase(): Database {
   }
   beforeAll(async () => {
     const file = basename(expect.getState().testPath ?? 'test').replace(/\.test\.ts$/, '')
-    created = await createDatabase(inventName(file))
+    created = await createDatabase(inventName(file), server())
   }, 60_000)
   afterAll(() => created?.drop(), 60_000)
   return {
