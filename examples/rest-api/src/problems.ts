@@ -2,6 +2,9 @@
 
 import { type Issue, type Problem, toProblem } from '@moorings/core'
 
+/** With statuses of the application's own. */
+type AnyProblem = Omit<Problem, 'status'> & { readonly status: number }
+
 const typeBase = 'https://shop.example/problems/'
 
 const titles = { 400: 'Bad Request', 404: 'Not Found', 409: 'Conflict' } as const
@@ -9,7 +12,7 @@ const titles = { 400: 'Bad Request', 404: 'Not Found', 409: 'Conflict' } as cons
 /** What the application itself has to say against a request. */
 export class Refusal extends Error {
   override readonly name = 'Refusal'
-  readonly problem: Problem
+  readonly problem: AnyProblem
 
   constructor(status: keyof typeof titles, code: string, detail: string) {
     super(detail)
@@ -20,7 +23,7 @@ export class Refusal extends Error {
 /** Fields that cannot be taken, whoever found it out: Zod's issues and `toIssues`'s are of the same kind. */
 export class InvalidInput extends Error {
   override readonly name = 'InvalidInput'
-  readonly problem: Problem
+  readonly problem: AnyProblem
 
   constructor(issues: readonly { readonly message: string; readonly path?: Issue['path'] | readonly PropertyKey[] }[]) {
     super('The input cannot be taken')
@@ -38,7 +41,7 @@ export class InvalidInput extends Error {
 }
 
 /** The application's own problems, what Moorings makes of its errors, or that something is wrong here. */
-export function problemOf(error: unknown, instance: string): Problem {
+export function problemOf(error: unknown, instance: string): AnyProblem {
   if (error instanceof Refusal || error instanceof InvalidInput) return { ...error.problem, instance }
   const internal = {
     type: 'about:blank',
@@ -50,7 +53,7 @@ export function problemOf(error: unknown, instance: string): Problem {
   return toProblem(error, { instance, typeBase }) ?? { ...internal, instance }
 }
 
-export function respond({ retryAfterS, ...problem }: Problem): Response {
+export function respond({ retryAfterS, ...problem }: AnyProblem): Response {
   const headers = new Headers({ 'Content-Type': 'application/problem+json' })
   if (retryAfterS !== undefined) headers.set('Retry-After', String(retryAfterS))
   return new Response(JSON.stringify(problem), { status: problem.status, headers })

@@ -29,6 +29,9 @@ import {
 import { messageFor, pathsOf } from './to-issues.js'
 import { kindOf } from './violation-stats.js'
 
+/** All that there are: a literal, as frameworks with typed responses (Hono) take it. */
+export type ProblemStatus = 409 | 422 | 500 | 503 | 504
+
 /** Problem details for HTTP APIs: `application/problem+json`, [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457). */
 export interface Problem {
   /** `about:blank`, or what `typeBase` was given for. */
@@ -36,7 +39,7 @@ export interface Problem {
   /** What the status is called. */
   readonly title: string
   /** Of the HTTP response. */
-  readonly status: number
+  readonly status: ProblemStatus
   /** The application's own message for the constraint, or a sentence that gives nothing away. */
   readonly detail: string
   readonly instance?: string
@@ -59,14 +62,14 @@ export interface ProblemOptions {
 
 /** What an error comes to. */
 interface Verdict {
-  readonly status: keyof typeof titles
+  readonly status: ProblemStatus
   readonly code: string
   readonly detail: string
   readonly retryAfterS?: number
 }
 
 /** As https://www.iana.org/assignments/http-status-codes calls them: with `about:blank` the title is to be that. */
-const titles = {
+const titles: Readonly<Record<ProblemStatus, string>> = {
   409: 'Conflict',
   422: 'Unprocessable Content',
   500: 'Internal Server Error',
@@ -145,10 +148,12 @@ const verdicts: readonly (readonly [ErrorClass, Verdict | ((error: MooringsError
  * @example
  * app.onError((error, c) => {
  *   const problem = toProblem(error, { instance: c.req.path })
- *   if (problem === undefined) throw error
- *   const { retryAfterS } = problem
+ *   // Here it ends: nobody hears of what is not reported.
+ *   if (problem === undefined || problem.status === 500) report(error)
+ *   if (problem === undefined) return c.text('Internal Server Error', 500)
+ *   const { retryAfterS, ...details } = problem
  *   if (retryAfterS !== undefined) c.header('Retry-After', String(retryAfterS))
- *   return c.json(problem, problem.status, { 'Content-Type': 'application/problem+json' })
+ *   return c.json(details, details.status, { 'Content-Type': 'application/problem+json' })
  * })
  */
 export function toProblem(error: unknown, options: ProblemOptions = {}): Problem | undefined {
