@@ -203,6 +203,30 @@ describe('what the user says', () => {
     expect(told(new ForeignKeyViolationError('fk', { constraint: 'y' }))[0]).toBeUndefined()
   })
 
+  it('is found by a name with its schema, which goes before one with the table alone', () => {
+    const { pool } = pooled({
+      lookupTimeoutMs: 0,
+      constraints: {
+        'public.users.users_email_key': { code: 'HERE' },
+        'users.users_email_key': { code: 'ANYWHERE' },
+        'public.users.name': { code: 'NAME' },
+        'public.amount.positive': { code: 'AMOUNT' },
+      },
+      columns: { 'public.users.users_email_key': ['mail'] },
+    })
+    const code = (error: ConstraintViolationError) => {
+      pool.constraints.complete(error)
+      return error.userCode
+    }
+    const here = violated()
+    expect([code(here), here.columns]).toEqual(['HERE', ['mail']])
+    expect(code(violated({ ...onUsers, schema: 'tenant' }))).toBe('ANYWHERE')
+    const name = { schema: 'public', table: 'users', columns: ['name'] }
+    expect(code(new NotNullViolationError('null', name))).toBe('NAME')
+    const domain = { schema: 'public', domain: 'amount', constraint: 'positive' }
+    expect(code(new CheckViolationError('check', domain))).toBe('AMOUNT')
+  })
+
   it('says of a row that is still referred to only what is meant for that', () => {
     const { pool } = pooled({
       lookupTimeoutMs: 0,

@@ -158,16 +158,21 @@ function isStillReferenced(error: ConstraintViolationError): boolean {
 }
 
 /** What it may be called by whoever says something of it, the most telling first. */
-function namesOf({ constraint, table, columns, domain, partitionOf }: ConstraintViolationError): string[] {
+function namesOf(violation: ConstraintViolationError): string[] {
+  const { constraint, schema, table, columns, domain, partitionOf } = violation
   const [column] = columns ?? []
   const own = constraint ?? column
   const parents = constraint === undefined ? column : partitionOf?.name
-  const names = [
-    table !== undefined && own !== undefined && `${table}.${own}`,
-    partitionOf !== undefined && parents !== undefined && `${partitionOf.table}.${parents}`,
-    domain !== undefined && constraint !== undefined && `${domain}.${constraint}`,
+  return [
+    ...qualified(schema, table, own),
+    ...qualified(partitionOf?.schema, partitionOf?.table, parents),
+    ...qualified(schema, domain, constraint),
     constraint,
     partitionOf?.name,
-  ]
-  return names.filter((name) => typeof name === 'string')
+  ].filter((name) => name !== undefined)
+}
+
+function qualified(schema: string | undefined, owner: string | undefined, name: string | undefined): string[] {
+  if (owner === undefined || name === undefined) return []
+  return [...(schema === undefined ? [] : [`${schema}.${owner}.${name}`]), `${owner}.${name}`]
 }

@@ -31,9 +31,10 @@ export type MessageKind = ViolationKind | 'still-referenced'
 /** What is said about errors, and how they are said. */
 export interface ErrorOptions {
   /**
-   * What users are told when a constraint is violated: by its name, or by `'table.name'` where several tables have one of
-   * that name, which goes before. One that says NOT NULL has no name there: `'table.column'`. A partition's may be given by
-   * the name on the partitioned table.
+   * What users are told when a constraint is violated: by its name; or by `'table.name'`, or `'schema.table.name'`, where
+   * several tables have one of that name: the longer one goes before. One that says NOT NULL has no name there:
+   * `'table.column'`. A domain's check is `'domain.name'`, or just its name. A partition's may be given by the name on the
+   * partitioned table. `checkConstraints(db)` tells which names no constraint has.
    *
    * @example
    * constraints: { users_email_key: { message: 'This address is taken', path: 'email', code: 'EMAIL_TAKEN' } }
@@ -42,8 +43,7 @@ export interface ErrorOptions {
   /** What they are told of all the others of a kind. Default: nothing. */
   messages?: Readonly<Partial<Record<MessageKind, string | undefined>>> | undefined
   /**
-   * The columns of constraints, by name or `'table.name'`, for what no ORM's schema tells. What is given here is not
-   * looked up.
+   * The columns of constraints, by the same names, for what no ORM's schema tells. What is given here is not looked up.
    */
   columns?: Readonly<Record<string, readonly string[]>> | undefined
   /**
