@@ -3,11 +3,14 @@
 import { describe, expect, it } from '@jest/globals'
 import {
   CheckViolationError,
+  CommitOutcomeUnknownError,
   DeadlockError,
   ForeignKeyViolationError,
+  HookError,
   NotNullViolationError,
   RetriesExhaustedError,
   TransactionAbortedError,
+  TransactionCancelledError,
   UniqueViolationError,
 } from '../errors.js'
 import { complete } from './complete.js'
@@ -81,6 +84,18 @@ describe('what a guard of violations takes', () => {
     expect(violationIn(both)).toBe(places)
     expect(isUniqueViolation(both, emails)).toBe(true)
     expect(violationIn(both, UniqueViolationError, (one) => matches(one, emails))).toBe(taken)
+  })
+
+  it('lets another error of ours speak for itself, whatever it was caused by', () => {
+    const others = [
+      new TransactionCancelledError('cancelled', { cause: taken }),
+      new CommitOutcomeUnknownError('unknown', { cause: taken }),
+      new HookError('beforeAcquire', 'threw', { cause: taken }),
+    ]
+    for (const other of others) {
+      expect(isUniqueViolation(other)).toBe(false)
+      expect(isUniqueViolation(new Error('Failed query', { cause: other }))).toBe(false)
+    }
   })
 
   it('does not take an earlier attempt’s violation for the last one’s', () => {

@@ -1,12 +1,12 @@
 // Whether an error is, or has been caused by, the violation of a constraint; of a certain one, if that is asked. It reads
 // whatever somebody has caught, so it does not throw.
 
+import { mooringsErrorsIn } from '../errors/causes.js'
 import {
   CheckViolationError,
   ConstraintViolationError,
   ExclusionViolationError,
   ForeignKeyViolationError,
-  isMooringsError,
   NotNullViolationError,
   UniqueViolationError,
 } from '../errors.js'
@@ -36,13 +36,11 @@ export interface ViolationSite {
 /** One of the classes of violations. */
 export type ViolationClass<Violation extends ConstraintViolationError> = abstract new (...args: never) => Violation
 
-/** A chain of causes is short. What is longer was made by somebody who wants to keep us busy. */
-const MAX_LOOKED_AT = 100
-
 /**
  * The violation that an error is or was caused by: the first one, from the outside in, that is of the class and that
- * `accepts` takes. Looks along `cause` and into the `errors` of an AggregateError, not into what earlier attempts of a
- * transaction have failed with. Never throws.
+ * `accepts` takes. Looks along `cause` and into the `errors` of an AggregateError, but not behind another one of our
+ * errors, which speaks for itself: a transaction that was cancelled because of somebody's violation violated nothing.
+ * Only one that was aborted (TransactionAbortedError) stands for its cause. Never throws.
  *
  * A guard such as {@link isUniqueViolation} says only that there is one; this gives it, so that its fields can be read
  * where the error at hand is a wrapper around it.
@@ -62,15 +60,7 @@ export function violationIn(
   violationClass: ViolationClass<ConstraintViolationError> = ConstraintViolationError,
   accepts: (violation: ConstraintViolationError) => boolean = () => true,
 ): ConstraintViolationError | undefined {
-  const found = new Set<unknown>([error])
-  // A set is walked in the order of insertion, what is added on the way included.
-  for (const one of found) {
-    if (isAccepted(one, violationClass, accepts)) return one
-    for (const cause of causesOf(one)) {
-      if (found.size >= MAX_LOOKED_AT) break
-      found.add(cause)
-    }
-  }
+  for (const one of mooringsErrorsIn(error)) if (isAccepted(one, violationClass, accepts)) return one
   return undefined
 }
 
@@ -84,40 +74,6 @@ function isAccepted(
   } catch {
     // Somebody else's getter or proxy, with our brand: none of ours.
     return false
-  }
-}
-
-function causesOf(value: unknown): unknown[] {
-  if (typeof value !== 'object' || value === null) return []
-  const causes = [read(value, 'cause')]
-  // What ours collect are earlier attempts: what became of the last one is their cause.
-  if (!isMooringsError(value)) {
-    const errors = read(value, 'errors')
-    if (isList(errors)) causes.push(...entriesOf(errors))
-  }
-  return causes.filter((cause) => typeof cause === 'object' && cause !== null)
-}
-
-function entriesOf(list: object): unknown[] {
-  const length = read(list, 'length')
-  const count = typeof length === 'number' ? Math.min(length, MAX_LOOKED_AT) : 0
-  return Array.from({ length: count }, (_, at) => read(list, String(at)))
-}
-
-function isList(value: unknown): value is object {
-  try {
-    return Array.isArray(value)
-  } catch {
-    // A proxy that was revoked.
-    return false
-  }
-}
-
-function read(value: object, key: string): unknown {
-  try {
-    return Reflect.get(value, key)
-  } catch {
-    return undefined
   }
 }
 

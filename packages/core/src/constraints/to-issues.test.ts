@@ -71,6 +71,13 @@ describe('issues', () => {
     expect(toIssues(new TransactionAbortedError('', { cause: wrapped }))).toHaveLength(1)
   })
 
+  it('are those of all violations in an AggregateError, unless something else has gone wrong as well', () => {
+    const both = [taken(['email']), new Error('again', { cause: taken(['name']) })]
+    expect(toIssues(new AggregateError(both))?.map(({ path }) => path)).toEqual([['email'], ['name']])
+    expect(toIssues(new AggregateError([...both, new Error('mail')]))).toHaveLength(2)
+    expect(toIssues(new AggregateError([...both, new DeadlockError('')]))).toBeUndefined()
+  })
+
   it('there are none of anything else, however hostile', () => {
     const circle: { cause?: unknown } = {}
     circle.cause = { cause: circle }

@@ -1,7 +1,7 @@
 // A violated constraint as a form shows it: a message beside each field that it is about.
 
-import { mooringsErrorIn } from '../errors/causes.js'
-import { ConstraintViolationError, ForeignKeyViolationError } from '../errors/constraint.js'
+import { isViolation, mooringsErrorsIn } from '../errors/causes.js'
+import { type ConstraintViolationError, ForeignKeyViolationError } from '../errors/constraint.js'
 import { kindOf } from './violation-stats.js'
 
 /**
@@ -17,7 +17,7 @@ export interface Issue {
  * What was violated, as issues of [Standard Schema](https://standardschema.dev): the application's own message, or a plain
  * one, and where it belongs. The path is the application's own; else there is one issue for each property key, or for
  * each column where no keys are known. A row that others still refer to has nothing to do with fields: no path, as long
- * as the application has not given one.
+ * as the application has not given one. Those of all violations in an AggregateError, if there is nothing else in it.
  *
  * @returns undefined for what is no violation of a constraint, nor was caused by one
  * @example
@@ -30,11 +30,15 @@ export interface Issue {
  * }
  */
 export function toIssues(error: unknown): readonly Issue[] | undefined {
-  const violation = mooringsErrorIn(error)
-  if (!(violation instanceof ConstraintViolationError)) return undefined
-  const message = messageFor(violation)
-  const paths = pathsOf(violation)
-  return paths.length === 0 ? [{ message }] : paths.map((path) => ({ message, path }))
+  const errors = [...mooringsErrorsIn(error)]
+  const violations = errors.filter(isViolation)
+  // What else has gone wrong is not to be taken for the form's fault.
+  if (violations.length === 0 || violations.length < errors.length) return undefined
+  return violations.flatMap((violation) => {
+    const message = messageFor(violation)
+    const paths = pathsOf(violation)
+    return paths.length === 0 ? [{ message }] : paths.map((path) => ({ message, path }))
+  })
 }
 
 /** The application's own, or one that names nothing of the database. */

@@ -175,6 +175,17 @@ describe('problem details', () => {
     expect(toProblem(new HookError('beforeAcquire', 'threw', { cause: taken() }))?.status).toBe(500)
   })
 
+  it('of several in an AggregateError are of what the client has to know first', () => {
+    const lost = new ConnectionLostError('')
+    const unknown = new errors.CommitOutcomeUnknownError('')
+    const some = (...all: Error[]) => toProblem(new AggregateError(all))
+    expect(some(taken(), taken())).toMatchObject({ status: 409, errors: [{ pointer: '#/email' }, {}] })
+    expect(some(taken(), lost)).toMatchObject({ code: 'interrupted' })
+    expect(some(taken(), lost)).not.toHaveProperty('errors')
+    expect(some(taken(), lost, unknown)).toMatchObject({ code: 'outcome-unknown' })
+    expect(some(new Error('mail'), new Error('again', { cause: taken() }))?.status).toBe(409)
+  })
+
   it('never throw, and quote nothing, whatever they are made of', () => {
     const hostile = new Proxy(new Error('secret'), {
       get: () => {

@@ -12,9 +12,9 @@ import {
   SelfDeadlockError,
 } from '../errors/acquire.js'
 import type { MooringsError } from '../errors/base.js'
-import { mooringsErrorIn } from '../errors/causes.js'
+import { isViolation, mooringsErrorsIn } from '../errors/causes.js'
 import { ConnectError, ConnectionLostError, ReadOnlyEndpointError } from '../errors/connection.js'
-import { ConstraintViolationError, ForeignKeyViolationError } from '../errors/constraint.js'
+import { type ConstraintViolationError, ForeignKeyViolationError } from '../errors/constraint.js'
 import { GuardTimeoutError } from '../errors/guard.js'
 import { SessionBusyError, SessionExpiredError } from '../errors/session.js'
 import { LockTimeoutError, StatementCancelledError, StatementTimeoutError } from '../errors/statement.js'
@@ -142,7 +142,8 @@ const verdicts: readonly (readonly [ErrorClass, Verdict | ((error: MooringsError
 ]
 
 /**
- * One of our errors, or what one has caused, as problem details for a response.
+ * One of our errors, or what one has caused, as problem details for a response. Of several in an AggregateError the one
+ * that tells most of what the request has come to: a violation only where there is nothing else.
  *
  * @returns undefined for what has nothing to do with Moorings
  * @example
@@ -157,14 +158,16 @@ const verdicts: readonly (readonly [ErrorClass, Verdict | ((error: MooringsError
  * })
  */
 export function toProblem(error: unknown, options: ProblemOptions = {}): Problem | undefined {
-  const ours = mooringsErrorIn(error)
+  const all = [...mooringsErrorsIn(error)]
+  // Of several: what may have been done goes before what was not, and that before what the request itself is to blame for.
+  const ours = all.find(({ retry }) => retry === 'unknown') ?? all.find((one) => !isViolation(one)) ?? all[0]
   if (ours === undefined) return undefined
-  const violation = ours instanceof ConstraintViolationError ? ours : undefined
+  const violation = isViolation(ours) ? ours : undefined
   const verdict = violation === undefined ? verdictOf(ours) : refusal(violation)
   const { status, code, detail } = verdict
   const { instance, typeBase } = options
   const retryAfterS = verdict.retryAfterS === undefined ? undefined : (options.retryAfterS ?? verdict.retryAfterS)
-  const errors = violation === undefined ? [] : fieldsOf(violation)
+  const errors = violation === undefined ? [] : all.filter(isViolation).flatMap(fieldsOf)
   return {
     type: typeBase === undefined ? 'about:blank' : `${typeBase}${encodeURIComponent(code)}`,
     title: titles[status],

@@ -106,14 +106,15 @@ describe('reasonToRetry', () => {
     )
   })
 
-  it('looks at sixteen errors, and comes to an end in a circle', () => {
+  it('looks at a hundred errors, and comes to an end in a circle', () => {
     const nested = (times: number): unknown => (times === 0 ? deadlock : wrap(nested(times - 1)))
-    expect(reasonOf(nested(15))).toBe('conflict')
-    expect(reasonOf(nested(16))).toBeUndefined()
+    expect(reasonOf(nested(99))).toBe('conflict')
+    expect(reasonOf(nested(100))).toBeUndefined()
     const [one, other] = [new Error('one'), new Error('other')]
     Object.assign(one, { cause: other })
     Object.assign(other, { cause: one })
     expect(reasonOf(one)).toBeUndefined()
+    expect(reasonOf(new AggregateError([new Error('mail'), wrap(deadlock)]))).toBe('conflict')
     const itself = new TransactionAbortedError('aborted')
     Object.assign(itself, { cause: itself })
     expect(reasonOf(itself)).toBeUndefined()
@@ -124,7 +125,7 @@ describe('reasonToRetry', () => {
     }
     const endless: object = Object.defineProperty({}, 'cause', { get: deeper })
     expect(reasonOf(endless)).toBeUndefined()
-    expect(looks).toBe(16)
+    expect(looks).toBe(100)
   })
 
   it('never throws, whatever was thrown', () => {
@@ -165,7 +166,7 @@ describe('reasonToRetry', () => {
     expect(reasonOf(Object.assign(foreign, { retry: 'reconnect' }))).toBe('lost')
   })
 
-  it('goes by the first of our errors within sixteen, in any chain', () => {
+  it('goes by the first of our errors within a hundred, in any chain', () => {
     const ours = fc.constantFrom<[MooringsError, RetryReason | undefined]>(
       [deadlock, 'conflict'],
       [lost, 'lost'],
@@ -173,14 +174,14 @@ describe('reasonToRetry', () => {
       [new PoolClosedError(), undefined],
       [new CommitOutcomeUnknownError('unknown'), undefined],
     )
-    const covers = fc.array(fc.constantFrom('application', 'object', 'aborted'), { maxLength: 24 })
+    const covers = fc.array(fc.constantFrom('application', 'object', 'aborted'), { maxLength: 120 })
     fc.assert(
       fc.property(covers, ours, (wrappings, [inmost, reason]) => {
         const chain = wrappings.reduce<unknown>((cause, by) => {
           if (by === 'object') return { cause }
           return by === 'aborted' ? new TransactionAbortedError('aborted', { cause }) : wrap(cause)
         }, inmost)
-        expect(reasonOf(chain)).toBe(wrappings.length < 16 ? reason : undefined)
+        expect(reasonOf(chain)).toBe(wrappings.length < 100 ? reason : undefined)
       }),
     )
   })
