@@ -64,6 +64,8 @@ const table: [ErrorSite, string, ErrorClass, RetryAdvice][] = [
   ['statement', 'CONNECTION_DESTROYED', ConnectionLostError, 'reconnect'],
   ['statement', 'CONNECTION_ENDED', ConnectionLostError, 'reconnect'],
   ['statement', 'CONNECT_TIMEOUT', ConnectionLostError, 'reconnect'],
+  ['statement', '23000', ConstraintViolationError, 'never'],
+  ['statement', '44000', ConstraintViolationError, 'never'],
   ['statement', '42601', StatementError, 'never'],
   ['statement', '53100', StatementError, 'never'],
   ['statement', '3D000', StatementError, 'never'],
@@ -177,6 +179,12 @@ describe('the message', () => {
     ['22007', 'syntaxe invalide : « secret »', 'syntaxe invalide : "…"'],
     ['22003', 'value "secret" is out of range for type "x"', 'value "…"'],
     ['22001', 'value too long for type character varying(5)', 'value too long for type character varying(5)'],
+    ['22021', 'invalid byte sequence for encoding "UTF8": 0x73 0x65', 'invalid byte sequence for encoding "…": …'],
+    [
+      '22P05',
+      'character with byte sequence 0xc3 0xa9 in encoding "UTF8"',
+      'character with byte sequence … in encoding "…"',
+    ],
     ['22P02', 'line\n"sec\nret"', 'line\n"…"'],
     ['42703', 'column "nme" does not exist', 'column "nme" does not exist'],
   ])('of %s: %s', (code, message, shown) => {

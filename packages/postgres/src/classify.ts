@@ -8,6 +8,7 @@ import {
   ConnectError,
   ConnectionLostError,
   type ConstraintSite,
+  ConstraintViolationError,
   DeadlockError,
   type ErrorSite,
   ExclusionViolationError,
@@ -52,6 +53,8 @@ const notNull: Make = (message, options, error) => {
   )
 }
 
+const other: Make = (message, options, error) => new ConstraintViolationError(message, site(error), options)
+
 /** SQLSTATEs with a class of their own, where a statement or a COMMIT is refused and the session lives on. */
 const refusals: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['23505', (message, options, error) => new UniqueViolationError(message, site(error), options)],
@@ -60,6 +63,8 @@ const refusals: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['23502', notNull],
   ['23514', (message, options, error) => new CheckViolationError(message, site(error), options)],
   ['23P01', (message, options, error) => new ExclusionViolationError(message, site(error), options)],
+  ['23000', other], // as triggers raise it
+  ['44000', other], // WITH CHECK OPTION of a view
   ['40P01', (message, options) => new DeadlockError(message, { ...options, retry: 'transaction' })],
   ['40001', (message, options) => new SerializationError(message, { ...options, retry: 'transaction' })],
   ['40003', (message, options) => new StatementError(message, { ...options, retry: 'unknown' })],
@@ -166,9 +171,12 @@ function messageOfSeveral(error: unknown): string | undefined {
 
 const quoted = new RegExp(`[${anyQuote}](?:[^]*[${anyQuote}]|[^]*$)`)
 
+/** Of a text that is none in its encoding. */
+const bytes = /0x[\da-f]{2}(?: 0x[\da-f]{2})*/gi
+
 /** From the first quote to the last: a value may hold quotes itself. */
 function withoutValues(message: string): string {
-  return message.replace(quoted, '"…"')
+  return message.replace(quoted, '"…"').replace(bytes, '…')
 }
 
 function isOurs(error: unknown): error is MooringsError {

@@ -164,6 +164,33 @@ describe('problem details', () => {
     expect(toProblem(new StatementError('', { code: '53100' }))?.status).toBe(503)
   })
 
+  it('of a value that does not fit are about the request, of what may as well be the program are not', () => {
+    for (const code of ['22001', '22003', '22P02']) {
+      expect(toProblem(new StatementError('secret', { code }))).toEqual({
+        type: 'about:blank',
+        title: 'Unprocessable Content',
+        status: 422,
+        detail: 'A value in the request cannot be taken',
+        code: 'invalid-value',
+      })
+    }
+    for (const code of ['22012', '22023', '2201B', '220011', 'x22001', 'UNDEFINED_VALUE']) {
+      expect(toProblem(new StatementError('', { code }))?.status).toBe(500)
+    }
+    const refused = new TransactionAbortedError('', { cause: new StatementError('', { code: '22003' }), code: '22003' })
+    expect(toProblem(refused)?.status).toBe(422)
+    expect(toProblem(new errors.ConnectError('', { code: '22023', retry: 'never' }))?.status).toBe(500)
+  })
+
+  it('of a transaction that was run too often tell what was in its way', () => {
+    const exhausted = (last: unknown) => toProblem(new errors.RetriesExhaustedError([last], 'so'))
+    expect(exhausted(new errors.DeadlockError(''))).toMatchObject({ code: 'conflict', retryAfterS: 1 })
+    expect(exhausted(new ConnectionLostError(''))).toMatchObject({ code: 'unavailable', retryAfterS: 5 })
+    expect(exhausted(new Error('', { cause: new errors.ReadOnlyEndpointError('') }))).toMatchObject({
+      code: 'unavailable',
+    })
+  })
+
   it('are of our error in whatever it is wrapped, and of what a transaction was aborted for', () => {
     const wrapped = new Error('Failed query: secret', { cause: new Error('again', { cause: taken() }) })
     expect(toProblem(wrapped)?.status).toBe(409)

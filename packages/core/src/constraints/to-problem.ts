@@ -12,7 +12,7 @@ import {
   SelfDeadlockError,
 } from '../errors/acquire.js'
 import type { MooringsError } from '../errors/base.js'
-import { isViolation, mooringsErrorsIn } from '../errors/causes.js'
+import { isViolation, mooringsErrorIn, mooringsErrorsIn } from '../errors/causes.js'
 import { ConnectError, ConnectionLostError, ReadOnlyEndpointError } from '../errors/connection.js'
 import { type ConstraintViolationError, ForeignKeyViolationError } from '../errors/constraint.js'
 import { GuardTimeoutError } from '../errors/guard.js'
@@ -97,6 +97,8 @@ const unavailable: Verdict = {
   detail: 'The database cannot be reached',
   retryAfterS: 5,
 }
+/** As a violated check: this request will not do, however often it is sent. The server does not say which value it was. */
+const unfit: Verdict = { status: 422, code: 'invalid-value', detail: 'A value in the request cannot be taken' }
 /** Whoever is told when to come again comes again: not where the first time may have been enough. */
 const interrupted: Verdict = {
   status: 503,
@@ -110,12 +112,18 @@ const unknown: Verdict = {
   detail: 'Whether the request was carried out is not known: look before sending it again',
 }
 
+/**
+ * A text that is too long, or not in the form of its type; a number or a time out of range; characters that cannot be
+ * stored; a page of less than no rows. Not all of class 22: division by zero or a bad pattern are more likely the program's own.
+ */
+const unfitValue = /^22(?:001|003|007|008|009|018|01W|01X|021|030|032|P02|P05)$/
+
 type ErrorClass = abstract new (...args: never) => MooringsError
 
 /** The first that fits counts. What is in none of these is a fault of the application's or the server's: 500. */
 const verdicts: readonly (readonly [ErrorClass, Verdict | ((error: MooringsError) => Verdict)])[] = [
   [CommitOutcomeUnknownError, unknown],
-  [RetriesExhaustedError, conflict],
+  [RetriesExhaustedError, ({ cause }) => (mooringsErrorIn(cause)?.kind === 'connection' ? unavailable : conflict)],
   [DeadlockError, conflict],
   [SerializationError, conflict],
   [LockTimeoutError, conflict],
@@ -184,8 +192,10 @@ function verdictOf(error: MooringsError): Verdict {
   for (const [errorClass, verdict] of verdicts) {
     if (error instanceof errorClass) return typeof verdict === 'function' ? verdict(error) : verdict
   }
+  const { code = '' } = error
+  if (unfitValue.test(code)) return unfit
   // Disk full, out of memory, too many connections.
-  return error.code !== undefined && /^53...$/.test(error.code) ? unavailable : internal
+  return /^53...$/.test(code) ? unavailable : internal
 }
 
 function refusal(violation: ConstraintViolationError): Verdict {
