@@ -53,6 +53,8 @@ export interface Driver<C extends Connection = Connection> {
    * @throws when the question itself could not be answered
    */
   constraintOf?(site: ConstraintSite, connection: C, signal: AbortSignal): Promise<ConstraintFacts | undefined>
+  /** The schema in which a table is that is named without one, unless somebody has seen to something else. */
+  readonly usualSchema?: string
   /** What the server's own words about a violation tell for certain. Never throws. */
   detailOf?(error: ConstraintViolationError): ViolationDetail | undefined
 }

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from '@jest/globals'
 import type { ConstraintFacts } from '@moorings/core'
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { toCamelCase, toSnakeCase } from 'drizzle-orm/casing'
 import * as pg from 'drizzle-orm/pg-core'
 import { factsOf } from './constraint-facts.js'
@@ -46,6 +46,20 @@ describe('the facts of a table', () => {
   it('name the columns that an expression or a condition speaks of, each once', () => {
     expect(named(facts, 'one_mail_a_day')).toMatchObject({ columns: ['e_mail', 'born'], keys: ['email', 'born'] })
     expect(named(facts, 'in_order')).toMatchObject({ kind: 'check', columns: ['died', 'born'] })
+  })
+
+  it('name no columns of what speaks of one in plain SQL, which would be missing', () => {
+    const condition = (value: SQL) => {
+      const columns = { id: pg.integer(), date: pg.text(), length: pg.integer(), sizeOfIt: pg.integer('size') }
+      const table = pg.pgTable('things', columns, () => [pg.check('c', value)])
+      return named(factsOf(table), 'c')?.columns
+    }
+    const { id } = pg.pgTable('things', { id: pg.integer() })
+    expect(condition(sql`${id} > 0 and SIZE > 1`)).toEqual([])
+    expect(condition(sql`${id} > 0 and ${sql.raw('"size"')} > 1`)).toEqual([])
+    expect(condition(sql`${id} > 0 and ${sql.identifier('size')} > 1`)).toEqual([])
+    expect(condition(sql`things.size > 0`)).toEqual([])
+    expect(condition(sql`${id}::date is null and length('size, ''size''') > ${id} and ${id} < sizes`)).toEqual(['id'])
   })
 
   it('say what a foreign key leads to', () => {

@@ -2,7 +2,7 @@
 // by those they have got if it gives them none.
 
 import type { ConstraintFacts } from '@moorings/core'
-import { is, SQL } from 'drizzle-orm'
+import { is, Name, SQL, StringChunk } from 'drizzle-orm'
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import { clipped, foreignKeyNames, primaryKeyNames, uniqueIndexNames, uniqueNames } from './constraint-names.js'
 import { type Casing, columnsIn, columnsOf, nameOf, tableName, tableSchema } from './tables.js'
@@ -58,7 +58,8 @@ function readFacts(table: PgTable, casing: Casing | undefined): readonly Constra
     if (one === undefined) return []
     const { name, facts } = one
     const known = facts.columns.map((column) => keys.get(column)).filter((key) => key !== undefined)
-    return [{ ...facts, ...site, name, keys: known.length === facts.columns.length ? known : undefined }]
+    const isWhole = known.length > 0 && known.length === facts.columns.length
+    return [{ ...facts, ...site, name, keys: isWhole ? known : undefined }]
   })
   const columns = [...keys].map(([column, key]) => {
     // Without a name: the server tells none when it is violated.
@@ -75,6 +76,7 @@ function namedIn(table: PgTable, casing: Casing | undefined): Named[] {
   const config = getTableConfig(table)
   const name = tableName(table)
   const namesOf = (columns: Columns) => columns.map((column) => nameOf(column, casing))
+  const own = new Set(columnsOf(table).map(([, column]) => nameOf(column, casing)))
   const named = (facts: Named['facts'], given: string | undefined, others: readonly string[]): Named[] => [
     ...(given === undefined ? [] : [{ name: clipped(given), isGiven: !others.includes(clipped(given)), facts }]),
     ...others.map((other) => ({ name: other, isGiven: false, facts })),
@@ -98,7 +100,8 @@ function namedIn(table: PgTable, casing: Casing | undefined): Named[] {
     ...config.indexes.flatMap(({ config: index }) => {
       if (!index.unique) return []
       tablesByIndex.set(index.columns, table)
-      const columns = [...new Set(index.columns.flatMap((column) => indexed(column, casing)))]
+      const isTold = index.columns.every((column) => !is(column, SQL) || tellsAll(column, own))
+      const columns = isTold ? [...new Set(index.columns.flatMap((column) => indexed(column, casing)))] : []
       const facts: Named['facts'] = { kind: 'unique', columns }
       // Without a name it cannot have expressions.
       return named(facts, index.name, index.name === undefined ? uniqueIndexNames(name, columns) : [])
@@ -111,10 +114,27 @@ function namedIn(table: PgTable, casing: Casing | undefined): Named[] {
       return named(facts, given, foreignKeyNames(name, from, parent, to))
     }),
     ...config.checks.flatMap((check) => {
-      const columns = new Set(columnsIn(check.value).map((column) => nameOf(column, casing)))
+      const isTold = tellsAll(check.value, own)
+      const columns = new Set(isTold ? columnsIn(check.value).map((column) => nameOf(column, casing)) : [])
       return named({ kind: 'check', columns: [...columns] }, check.name, [])
     }),
   ]
+}
+
+const inQuotes = /'(?:''|[^'])*'/g
+/** Not what is called, nor a type. */
+const words = /(?<!::\s*"?)(?<![\p{L}\p{N}_$])[\p{L}_][\p{L}\p{N}_$]*(?![\p{L}\p{N}_$]|\s*\()/gu
+
+/** Whether all columns that a piece of SQL speaks of are there as columns, none by its mere name in a text. */
+function tellsAll(sql: SQL, names: ReadonlySet<string>): boolean {
+  return sql.queryChunks.every((chunk) => {
+    if (is(chunk, SQL)) return tellsAll(chunk, names)
+    if (is(chunk, Name)) return !names.has(chunk.value)
+    if (!is(chunk, StringChunk)) return true
+    // In 1.0 it is one text, in 0.45 several.
+    const text = [chunk.value].flat().join('').replace(inQuotes, "''")
+    return !(text.match(words) ?? []).some((word) => names.has(word) || names.has(word.toLowerCase()))
+  })
 }
 
 /** What an index has for a column: a column's name, or an expression, whose columns are what a user can be told of. */

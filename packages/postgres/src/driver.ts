@@ -40,6 +40,7 @@ import { BackendReader } from './wire.js'
 
 export class PostgresDriver implements Driver<PostgresConnection> {
   readonly system = 'postgresql'
+  readonly usualSchema = 'public'
   readonly parsed: ParsedConnection
   readonly arrays: ArrayTypes
   readonly deadlocks: Deadlocks = new Deadlocks()

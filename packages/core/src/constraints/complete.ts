@@ -8,7 +8,7 @@ export function complete(error: ConstraintViolationError, facts: ConstraintFacts
   const known = {
     schema: error.schema ?? facts.schema,
     table: error.table ?? facts.table,
-    columns: error.columns ?? facts.columns,
+    columns: error.columns ?? (facts.columns.length > 0 ? facts.columns : undefined),
     keys: error.keys ?? facts.keys,
     partitionOf: error.partitionOf ?? facts.partitionOf,
   }

@@ -80,6 +80,45 @@ describe('what an ORM’s schema tells', () => {
     expect([here.keys, there.keys]).toEqual([['anywhere'], ['there']])
   })
 
+  it('is read at once of more schemas than are kept', () => {
+    const { pool } = pooled()
+    let times = 0
+    const schema = {
+      *[Symbol.iterator]() {
+        times++
+        yield { ...emailKey, keys: ['mail'] }
+      },
+    }
+    for (let count = 0; count < 100; count++) pool.constraints.register(schema)
+    expect(times).toBe(0)
+    pool.constraints.register(schema)
+    expect(times).toBe(101)
+  })
+
+  it('of a table in no schema in particular is held against the catalogue where it may be another one', async () => {
+    const scene = pooled()
+    scene.driver.usualSchema = 'public'
+    scene.pool.constraints.register([{ ...emailKey, schema: undefined, keys: ['mail'] }])
+    expect(await completed(scene, violated())).toMatchObject({ keys: ['mail'] })
+    expect(scene.driver.lookups).toEqual([])
+    const audit = { ...onUsers, schema: 'audit' }
+    scene.driver.catalogue.set('users_email_key', { ...emailKey, schema: 'audit', columns: ['at'] })
+    expect(await completed(scene, violated(audit))).toMatchObject({ columns: ['at'], keys: undefined })
+    scene.driver.catalogue.set('users_email_key', { ...emailKey, schema: 'tenant' })
+    const tenant = { ...onUsers, schema: 'tenant' }
+    expect(await completed(scene, violated(tenant))).toMatchObject({ columns: ['email'], keys: ['mail'] })
+    // Better than nothing.
+    scene.driver.catalogue.clear()
+    expect(await completed(scene, violated({ ...onUsers, schema: 'other' }))).toMatchObject({ keys: ['mail'] })
+  })
+
+  it('without columns leaves them to the catalogue, and has none where that has none', async () => {
+    const scene = pooled()
+    scene.pool.constraints.register([{ ...emailKey, columns: [], references: { table: 'others' } }])
+    expect(await completed(scene, violated())).toMatchObject({ columns: undefined, keys: undefined })
+    expect(scene.driver.lookups).toHaveLength(1)
+  })
+
   it('is not taken for what it tells of another table, or another schema', async () => {
     const scene = pooled()
     scene.pool.constraints.register([

@@ -10,6 +10,9 @@ import { type LookupParts, Lookups } from './lookups.js'
 import { RegisteredConstraints } from './registered.js'
 import { kindOf } from './violation-stats.js'
 
+/** Schemas that are kept until they are asked for. */
+const MOST_UNREAD = 100
+
 /** How an error's caller may wait for what is to be looked up. */
 export interface Completion {
   /** Holding a connection of the pool meanwhile. */
@@ -42,10 +45,11 @@ export class Constraints<C extends Connection = Connection> {
    * Notes what an ORM's schema tells. Said again of the same constraint, the newer one counts.
    *
    * @param facts of kind `not-null` for every column, so that the key of any is known. Gone through at the first violation
-   *   after this, so that a schema may be read then.
+   *   after this, so that a schema may be read then; of more than a hundred at once.
    */
   register(facts: Iterable<ConstraintFacts>): void {
-    this.#unread.push(facts)
+    // An application may make its tables anew for each of its tenants, or each request.
+    if (this.#unread.push(facts) > MOST_UNREAD) this.#readRegistered()
   }
 
   /**
@@ -79,8 +83,19 @@ export class Constraints<C extends Connection = Connection> {
   ): ConstraintFacts | undefined | Promise<ConstraintFacts | undefined> {
     this.#readRegistered()
     const registered = this.#registered.of(error)
-    if (registered !== undefined) return registered
-    return this.#isKnown(error) ? undefined : this.#lookups.find(error, holds, wait)
+    if ((registered !== undefined && this.#isCertain(registered, error)) || this.#isKnown(error)) return registered
+    const found = this.#lookups.find(error, holds, wait)
+    return found instanceof Promise ? found.then((facts) => better(facts, registered)) : better(found, registered)
+  }
+
+  /**
+   * Not what is told of a table in no schema in particular, if it is another one's than where such tables are: an audit's
+   * table may have the same name, and constraints of the same name on other columns.
+   */
+  #isCertain({ schema, columns }: ConstraintFacts, error: ConstraintViolationError): boolean {
+    const { usualSchema } = this.#parts.driver
+    const isThere = schema !== undefined || usualSchema === undefined
+    return columns.length > 0 && (isThere || error.schema === undefined || error.schema === usualSchema)
   }
 
   #readRegistered(): void {
@@ -151,6 +166,17 @@ export class Constraints<C extends Connection = Connection> {
     const kind = kindOf(error)
     return kind === 'other' ? undefined : this.#options.messages[kind]
   }
+}
+
+/** What the catalogue tells; but where the ORM's schema tells the same, or the catalogue nothing, that: it has the keys. */
+function better(
+  looked: ConstraintFacts | undefined,
+  registered: ConstraintFacts | undefined,
+): ConstraintFacts | undefined {
+  if (looked === undefined || registered === undefined) return looked ?? registered
+  const names = new Set(registered.columns)
+  const isSame = names.size === looked.columns.length && looked.columns.every((column) => names.has(column))
+  return isSame ? registered : looked
 }
 
 function isStillReferenced(error: ConstraintViolationError): boolean {

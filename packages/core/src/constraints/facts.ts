@@ -8,7 +8,7 @@ export interface ConstraintFacts {
   readonly name: string
   /**
    * Of the table, in the constraint's order. Those that only an expression speaks of are among them; as the catalogue has
-   * it, behind the others.
+   * it, behind the others. Empty where they are not known.
    */
   readonly columns: readonly string[]
   /** What the application calls them, in the same order: property keys of an ORM's table. */

@@ -4,37 +4,22 @@
 import type { ConstraintSite } from '../errors.js'
 import type { ConstraintFacts } from './facts.js'
 
-interface TableKeys {
-  readonly schema: string | undefined
-  readonly keys: Map<string, string>
-}
-
 export class RegisteredConstraints {
-  readonly #byName = new Map<string, ConstraintFacts[]>()
-  /** By table: what the application calls its columns. */
-  readonly #keys = new Map<string, TableKeys[]>()
+  /** By name, then by where it is. */
+  readonly #byName = new Map<string, Map<string, ConstraintFacts>>()
+  /** By table, then by schema: what the application calls its columns. */
+  readonly #keys = new Map<string, Map<string | undefined, Map<string, string>>>()
 
   /** What was said of the same constraint before is forgotten: a module may have been evaluated anew. */
   add(facts: ConstraintFacts): void {
-    const same = (other: ConstraintFacts) =>
-      other.table === facts.table && other.schema === facts.schema && other.domain === facts.domain
     // What may not be null has no name in an error, nor need it have one here: its key is all there is to it.
-    if (facts.name !== '') {
-      const others = this.#byName.get(facts.name)?.filter((other) => !same(other)) ?? []
-      this.#byName.set(facts.name, [...others, facts])
-    }
+    if (facts.name !== '') madeIn(this.#byName, facts.name).set(placeOf(facts), facts)
     const { table, schema, columns, keys } = facts
     if (table === undefined || keys === undefined) return
-    const tables = this.#keys.get(table) ?? []
-    this.#keys.set(table, tables)
-    let known = tables.find((one) => one.schema === schema)
-    if (known === undefined) {
-      known = { schema, keys: new Map() }
-      tables.push(known)
-    }
+    const known = madeIn(madeIn(this.#keys, table), schema)
     for (const [at, column] of columns.entries()) {
       const key = keys[at]
-      if (key !== undefined) known.keys.set(column, key)
+      if (key !== undefined) known.set(column, key)
     }
   }
 
@@ -42,27 +27,37 @@ export class RegisteredConstraints {
     const named = constraint === undefined ? undefined : this.#byName.get(constraint)
     if (named === undefined) return undefined
     // A trigger may name a constraint and nothing else: then it is clear only if there is one.
-    if (table === undefined && domain === undefined) return named.length === 1 ? named[0] : undefined
-    return bestOf(
-      named.filter((one) => one.table === table && one.domain === domain),
-      schema,
-    )
+    if (table === undefined && domain === undefined) return onlyOne(named.values())
+    if (schema === undefined) {
+      return onlyOne([...named.values()].filter((one) => one.table === table && one.domain === domain))
+    }
+    return named.get(placeOf({ schema, table, domain })) ?? named.get(placeOf({ table, domain }))
   }
 
   /** What the application calls these columns, if it is known of all. */
   keysOf(schema: string | undefined, table: string | undefined, columns: readonly string[]): string[] | undefined {
-    const known = table === undefined ? undefined : bestOf(this.#keys.get(table) ?? [], schema)
-    if (known === undefined || columns.length === 0) return undefined
-    const keys = columns.map((column) => known.keys.get(column)).filter((key) => key !== undefined)
+    const tables = table === undefined ? undefined : this.#keys.get(table)
+    if (tables === undefined || columns.length === 0) return undefined
+    // Of that schema, else of one that was not said.
+    const known = schema === undefined ? onlyOne(tables.values()) : (tables.get(schema) ?? tables.get(undefined))
+    const keys = columns.map((column) => known?.get(column)).filter((key) => key !== undefined)
     return keys.length === columns.length ? keys : undefined
   }
 }
 
-/** Of that schema, else of one that was not said. */
-function bestOf<Of extends { readonly schema?: string | undefined }>(
-  all: readonly Of[],
-  schema: string | undefined,
-): Of | undefined {
-  if (schema === undefined) return all.length === 1 ? all[0] : undefined
-  return all.find((one) => one.schema === schema) ?? all.find((one) => one.schema === undefined)
+type Place = Pick<ConstraintFacts, 'schema' | 'table' | 'domain'>
+
+function placeOf({ schema, table, domain }: Place): string {
+  return JSON.stringify([schema, table, domain])
+}
+
+function onlyOne<Of>(all: Iterable<Of>): Of | undefined {
+  const [first, second] = all
+  return second === undefined ? first : undefined
+}
+
+function madeIn<Key, InnerKey, Value>(all: Map<Key, Map<InnerKey, Value>>, key: Key): Map<InnerKey, Value> {
+  const found = all.get(key) ?? new Map<InnerKey, Value>()
+  all.set(key, found)
+  return found
 }

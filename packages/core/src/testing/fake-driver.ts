@@ -40,6 +40,7 @@ export const STORM = 10_000
 
 export class FakeDriver implements Driver<FakeConnection> {
   readonly system = 'postgresql'
+  usualSchema?: string
   /** Every connect there was, oldest first. */
   readonly attempts: FakeAttempt[] = []
   /** Every connection there was, oldest first. */
