@@ -1,6 +1,7 @@
-// The small parts that the pool's own paths are made of, against the cheapest of them: one look at the clock.
+// The small parts that the pool's own paths are made of, against the cheapest of them: one look at the clock. And a
+// breaker, against the same call without one.
 
-import { backoffDelay, connectBackoff, Deadlines, systemClock } from '@moorings/core'
+import { Breaker, backoffDelay, connectBackoff, Deadlines, systemClock } from '@moorings/core'
 import type { Bench, Work } from './harness.js'
 
 export const micro: Bench = {
@@ -14,6 +15,16 @@ export const micro: Bench = {
         { name: 'systemClock.now()', start: async () => clock },
         { name: 'a deadline set and met', start: deadline },
         { name: 'backoffDelay()', start: async () => backoff },
+      ],
+    },
+    {
+      name: 'a call',
+      operations: 200_000,
+      time: 'processor',
+      subjects: [
+        { name: 'without a breaker', start: async () => called((action) => action()) },
+        { name: 'behind a closed breaker', start: async () => behind(() => {}) },
+        { name: 'refused by an open one', start: async () => behind((breaker) => breaker.forceOpen()) },
       ],
     },
   ],
@@ -50,4 +61,22 @@ const backoff: Work = {
     for (let n = 0; n < operations; n++) sum += backoffDelay(connectBackoff, 1 + (n % 16))
     return sum
   },
+}
+
+/** How `call` takes a call that has its answer at once. */
+function called(call: (action: () => Promise<number>) => Promise<number>): Work {
+  const action = async () => 1
+  return {
+    async run(operations) {
+      let sum = 0
+      for (let n = 0; n < operations; n++) sum += await call(action).catch(() => 2)
+      return sum
+    },
+  }
+}
+
+function behind(prepare: (breaker: Breaker) => void): Work {
+  const breaker = new Breaker({ name: 'bench', kind: 'external' })
+  prepare(breaker)
+  return { ...called((action) => breaker.run(action)), end: async () => breaker.shutdown() }
 }

@@ -43,9 +43,10 @@ export function judged(error: unknown, counts: Counts): boolean | undefined {
   }
 }
 
+/** By its name: what a signal is aborted with may be of another realm. */
 function isCancellation(error: unknown): boolean {
   try {
-    return error instanceof Error && error.name === 'AbortError'
+    return typeof error === 'object' && error !== null && 'name' in error && error.name === 'AbortError'
   } catch {
     return false
   }
