@@ -68,8 +68,10 @@ export function registerBreaker(breaker: RegisteredBreaker, kind: BreakerKind, w
   return name
 }
 
-export function unregisterBreaker({ kind, name }: RegisteredBreaker): void {
-  keptBreakers().delete(placeOf(kind, name))
+export function unregisterBreaker(breaker: RegisteredBreaker): void {
+  const kept = keptBreakers()
+  const place = placeOf(breaker.kind, breaker.name)
+  if (kept.get(place)?.deref() === breaker) kept.delete(place)
 }
 
 function placeOf(kind: BreakerKind, name: string): string {

@@ -45,9 +45,6 @@ const guardOptions = strictOptions({
   counts: callback<Counts>().optional(),
 } satisfies Record<keyof GuardOptions, z.ZodType>)
 
-/** Of all guards: one timer, which keeps no process alive unless a call is under way. */
-const limits = new Deadlines(systemClock)
-
 /**
  * Puts a function behind a breaker of its own: once too many of its calls have failed, they are refused at once with a
  * CircuitOpenError, until a probe finds the other side back. Arguments, `this` and result stay as they are, but that the
@@ -92,6 +89,7 @@ export function guard<This, Args extends unknown[], Result>(
     rollingWindowMs,
     probeTimeoutMs: options.probeTimeoutMs ?? timeoutMs,
   })
+  const limits = new Deadlines(systemClock)
   // What the overloads say of its arguments is not known in here.
   const call = async (self: This, args: readonly unknown[]): Promise<Result> => await Reflect.apply(fn, self, args)
   function guarded(this: This, ...args: Args): Promise<Result> {
