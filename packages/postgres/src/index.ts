@@ -1,4 +1,16 @@
-export { type OptionsFromEnv, optionsFromEnv } from '@moorings/core'
+export {
+  type BreakerHealth,
+  type BreakerOptions,
+  type BreakerStats,
+  breakerHealth,
+  breakers,
+  type Guarded,
+  type GuardOptions,
+  guard,
+  type OptionsFromEnv,
+  optionsFromEnv,
+  type RegisteredBreaker,
+} from '@moorings/core'
 export {
   type AdvisoryLock,
   type AdvisoryLockKey,

@@ -158,6 +158,18 @@ describe('problem details', () => {
     expect(toProblem(taken(), { retryAfterS: 30 })).not.toHaveProperty('retryAfterS')
   })
 
+  it('F4: ask to come again when a breaker lets the next call through, in whole seconds', () => {
+    const after = (retryInMs: number | undefined) =>
+      toProblem(new errors.CircuitOpenError('secret', { sinceMs: 9, retryInMs, byHand: false, cause: taken() }))
+    expect([0, 1, 1_000, 1_001, 29_500].map((ms) => after(ms)?.retryAfterS)).toEqual([1, 1, 1, 2, 30])
+    expect(after(1_000)).toMatchObject({
+      status: 503,
+      code: 'unavailable',
+      detail: 'What the request needs cannot be reached',
+    })
+    expect(JSON.stringify(after(1_000))).not.toContain('secret')
+  })
+
   it('tell what passes from what has to be mended', () => {
     expect(toProblem(new errors.ConnectError('', { retry: 'never' }))?.status).toBe(500)
     expect(toProblem(new HookError('beforeAcquire', 'took long', { retry: 'reconnect' }))?.status).toBe(503)

@@ -4,6 +4,7 @@ import { inspect } from 'node:util'
 import { describe, expect, it } from '@jest/globals'
 import {
   AcquireTimeoutError,
+  CircuitOpenError,
   ConnectError,
   HookError,
   type LeaseHolder,
@@ -75,6 +76,48 @@ describe('a suspended pool', () => {
       kind: 'acquire',
       retry: 'reconnect',
     })
+  })
+})
+
+describe('F4: an open breaker', () => {
+  const open = { sinceMs: 12_034, retryInMs: 412, byHand: false }
+
+  it('F4: says since when it is open, for what, and when it is tried again', () => {
+    const cause = new ConnectError('connect ECONNREFUSED', { code: 'ECONNREFUSED' })
+    const error = new CircuitOpenError('db.internal:5432', { ...open, cause })
+    expect(error.message).toBe(
+      'db.internal:5432 is not called: its breaker opened 12034 ms ago, because too many calls had failed, the last with: connect ECONNREFUSED; it is tried again in 412 ms',
+    )
+    expect(error.cause).toBe(cause)
+    expect(JSON.parse(JSON.stringify(error))).toEqual({
+      name: 'CircuitOpenError',
+      message: error.message,
+      kind: 'acquire',
+      retry: 'reconnect',
+      breaker: 'db.internal:5432',
+      sinceMs: 12_034,
+      retryInMs: 412,
+      cause: { name: 'ConnectError', code: 'ECONNREFUSED' },
+    })
+  })
+
+  it('F4: says of somebody else’s error but name and code, and nothing of what is no error', () => {
+    const cause = Object.assign(new RangeError('password=sesame'), { code: 'E42' })
+    expect(new CircuitOpenError('mail', { ...open, cause }).message).toContain('the last with RangeError (E42); it is')
+    expect(inspect(new CircuitOpenError('mail', { ...open, cause }))).not.toContain('sesame')
+    expect(new CircuitOpenError('mail', { ...open, cause: 'sesame' }).message).toContain('had failed; it is')
+  })
+
+  it('F4: says who keeps it open, and how that ends', () => {
+    const { message } = new CircuitOpenError('mail', {
+      sinceMs: 9,
+      retryInMs: undefined,
+      byHand: true,
+      cause: undefined,
+    })
+    expect(message).toBe(
+      'mail is not called: its breaker was opened by hand 9 ms ago, and stays open until forceClose() or reset()',
+    )
   })
 })
 
