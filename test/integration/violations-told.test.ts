@@ -42,14 +42,17 @@ describe.each([...transactional, drizzle1Orm])('E1: in a transaction of $name', 
       ...{ name: 'ForeignKeyViolationError', columns: ['person'], direction: 'missing-parent' },
       references: { table: 'people', columns: ['id'] },
     })
-    const child = await violationOf(
+    const child = await violationOf(db.transaction((tx) => tx.query('delete from people where id = 3')))
+    expect(child).toMatchObject({ constraint: 'later_person', columns: ['person'], direction: 'still-referenced' })
+    // What is checked first is the row that came first.
+    const both = await violationOf(
       db.transaction(async (tx) => {
         await tx.query('insert into people (id) values (50)')
         await tx.query('insert into later values (3, 50)')
         await tx.query('delete from people where id = 50')
       }),
     )
-    expect(child).toMatchObject({ constraint: 'later_person', columns: ['person'] })
+    expect(both).toMatchObject({ constraint: 'later_person', columns: ['person'], direction: 'missing-parent' })
     const overlap = `insert into later values (9, 1, '[1,5)'), (10, 2, '[2,6)')`
     expect(await violationOf(db.transaction((tx) => tx.query(overlap)))).toMatchObject({
       ...{ name: 'ExclusionViolationError', constraint: 'later_span', columns: ['span'] },

@@ -85,7 +85,8 @@ export const constrained = `
       constraint = 'full_name'; end if;
     return $1; end $$;
   insert into people (id, email, first_name, last_name, nick, "Odd, name")
-    values (1, 'a@b', 'Ann', 'Ash', 'Annie', 'odd'), (2, 'c@d', 'Bo', 'Bay', 'Bee', 'even');
+    values (1, 'a@b', 'Ann', 'Ash', 'Annie', 'odd'), (2, 'c@d', 'Bo', 'Bay', 'Bee', 'even'),
+      (3, 'e@f', 'Cy', 'Clay', 'Cee', 'other');
   insert into books values (1, 1, null, null), (2, null, 2, null), (3, null, null, null), (4, null, null, 3);
   insert into names values ('Bo', 'Bay');
   insert into singles values (null);
@@ -95,7 +96,7 @@ export const constrained = `
   insert into halls values ('[1,2)', 1, 5);
   insert into events values (1, 'a', 1), (11, 'a', 1);
   insert into tickets values (1, 11, 'a');
-  insert into later values (1, 1);
+  insert into later values (1, 1), (5, 3);
   insert into guarded values (1, 'me');
 `
 
