@@ -46,13 +46,13 @@ export interface Driver<C extends Connection = Connection> {
    */
   outcomeOf?(ticket: CommitTicket, connection: C, signal: AbortSignal): Promise<CommitOutcome>
   /**
-   * What the database knows of a constraint, asked through another connection than the one it was violated on. Without the
-   * name of one it is about the column that may not be null. Absent where a server cannot tell.
+   * What the database knows of the constraints of a table, asked through another connection than the one it was violated
+   * on; where there are too many, at least of the one at hand. One that says NOT NULL stands for all columns of the table:
+   * without a name and columns, but with the table it is a partition of. Absent where a server cannot tell.
    *
-   * @returns undefined where there is none of that name
    * @throws when the question itself could not be answered
    */
-  constraintOf?(site: ConstraintSite, connection: C, signal: AbortSignal): Promise<ConstraintFacts | undefined>
+  constraintsOf?(site: ConstraintSite, connection: C, signal: AbortSignal): Promise<readonly ConstraintFacts[]>
   /** The schema in which a table is that is named without one, unless somebody has seen to something else. */
   readonly usualSchema?: string
   /** What the server's own words about a violation tell for certain. Never throws. */

@@ -27,7 +27,7 @@ import { ArrayTypes, arrayTypesQuery } from './array-types.js'
 import { classify } from './classify.js'
 import { type Codec, noTransform, plain, TableCodec } from './codec.js'
 import { PostgresConnection } from './connection.js'
-import { constraintOf } from './constraint-of.js'
+import { constraintsOf } from './constraints-of.js'
 import { Deadlocks } from './deadlocks.js'
 import { librarySql } from './library.js'
 import { LibrarySocket } from './library-socket.js'
@@ -84,12 +84,12 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     return outcomeOf(ticket, connection, signal)
   }
 
-  constraintOf(
+  constraintsOf(
     site: ConstraintSite,
     connection: PostgresConnection,
     signal: AbortSignal,
-  ): Promise<ConstraintFacts | undefined> {
-    return constraintOf(site, connection, signal)
+  ): Promise<readonly ConstraintFacts[]> {
+    return constraintsOf(site, connection, signal)
   }
 
   detailOf({ cause }: ConstraintViolationError): ViolationDetail | undefined {

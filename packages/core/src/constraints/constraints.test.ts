@@ -421,15 +421,78 @@ describe('what the catalogue tells', () => {
     expect(await completed(scene, violated())).toMatchObject({ columns: ['email'] })
   })
 
-  it('keeps a thousand, and forgets what was not needed for longest', async () => {
+  it('is asked again by itself after it failed, so that the next violation does not go without', async () => {
     const scene = pooled()
-    for (let i = 0; i < 1_000; i++) await completed(scene, violated({ ...onUsers, constraint: `c${i}` }))
-    await completed(scene, violated({ ...onUsers, constraint: 'c0' }))
-    await completed(scene, violated({ ...onUsers, constraint: 'one more' }))
+    scene.driver.catalogue.set('users_email_key', new StatementError('cancelled', { code: '57014' }))
+    await completed(scene, violated())
+    scene.driver.catalogue.set('users_email_key', emailKey)
+    await scene.clock.advance(5_000)
+    const next = violated()
+    expect(scene.pool.constraints.complete(next)).toBeUndefined()
+    expect(next.columns).toEqual(['email'])
+    expect(scene.driver.lookups).toHaveLength(2)
+  })
+
+  it('is asked again by itself three times, one table after the other, and keeps no process alive', async () => {
+    const scene = pooled()
+    scene.driver.catalogue.set('any', new StatementError('cancelled', { code: '57014' }))
+    await completed(scene, violated())
+    await completed(scene, violated({ ...onUsers, table: 'admins' }))
+    expect(scene.clock.holding).toBe(0)
+    for (const lookups of [3, 4, 5, 6, 7, 8, 8, 8]) {
+      await scene.clock.advance(5_000)
+      expect(scene.driver.lookups).toHaveLength(lookups)
+    }
+  })
+
+  it('is not asked again once the pool closes', async () => {
+    const scene = pooled()
+    scene.driver.catalogue.set('any', new StatementError('cancelled', { code: '57014' }))
+    await completed(scene, violated())
+    await scene.pool.close()
+    expect(scene.clock.pending).toBe(0)
+    await scene.clock.advance(60_000)
+    expect(scene.driver.lookups).toHaveLength(1)
+  })
+
+  it('is asked once for all constraints of a table', async () => {
+    const scene = pooled()
+    scene.driver.catalogue.set('users_email_key', emailKey)
+    scene.driver.catalogue.set('users_name_key', { ...emailKey, name: 'users_name_key', columns: ['name'] })
+    await completed(scene, violated())
+    const other = violated({ ...onUsers, constraint: 'users_name_key' })
+    expect(scene.pool.constraints.complete(other)).toBeUndefined()
+    expect(other.columns).toEqual(['name'])
+    expect(scene.driver.lookups).toHaveLength(1)
+  })
+
+  it('is asked for one that a table did not have when it was asked about', async () => {
+    const scene = pooled()
+    scene.driver.catalogue.set('users_email_key', emailKey)
+    await completed(scene, violated())
+    scene.driver.catalogue.set('new', { ...emailKey, name: 'new', columns: ['name'] })
+    expect(await completed(scene, violated({ ...onUsers, constraint: 'new' }))).toMatchObject({ columns: ['name'] })
+    expect(await completed(scene, violated())).toMatchObject({ columns: ['email'] })
+    expect(scene.driver.lookups).toHaveLength(2)
+  })
+
+  it('keeps a thousand tables, and forgets what was not needed for longest', async () => {
+    const scene = pooled()
+    const of = (table: string) => violated({ ...onUsers, table })
+    const put = (table: string) => scene.driver.catalogue.set(table, { ...emailKey, table })
+    const named = Array.from({ length: 1_000 }, (_, i) => `t${i}`)
+    for (const table of named) {
+      scene.driver.catalogue.clear()
+      put(table)
+      await completed(scene, of(table))
+    }
+    await completed(scene, of('t0'))
+    put('one more')
+    await completed(scene, of('one more'))
     expect(scene.driver.lookups).toHaveLength(1_001)
-    await completed(scene, violated({ ...onUsers, constraint: 'c0' }))
+    expect(await completed(scene, of('t0'))).toMatchObject({ columns: ['email'] })
     expect(scene.driver.lookups).toHaveLength(1_001)
-    await completed(scene, violated({ ...onUsers, constraint: 'c1' }))
+    await completed(scene, of('t1'))
     expect(scene.driver.lookups).toHaveLength(1_002)
   })
 
@@ -447,9 +510,14 @@ describe('what the catalogue tells', () => {
   it('is asked for the partitioned table of a column that may not be null', async () => {
     const scene = pooled()
     const partitionOf = { schema: 'public', table: 'events' }
-    scene.driver.catalogue.set('at', { kind: 'not-null', name: '', table: 'events_1', columns: ['at'], partitionOf })
-    const error = new NotNullViolationError('null', { schema: 'public', table: 'events_1', columns: ['at'] })
-    expect(await completed(scene, error)).toMatchObject({ columns: ['at'], partitionOf })
+    const site = { schema: 'public', table: 'events_1' }
+    scene.driver.catalogue.set('', { kind: 'not-null', name: '', ...site, columns: [], partitionOf })
+    const of = (column: string) => new NotNullViolationError('null', { ...site, columns: [column] })
+    for (const column of ['at', 'kind']) {
+      const told = { columns: [column], partitionOf: { ...partitionOf, columns: [column] } }
+      expect(await completed(scene, of(column))).toMatchObject(told)
+    }
+    expect(scene.driver.lookups).toHaveLength(1)
   })
 
   it('gives its connection back, and leaves no timer', async () => {

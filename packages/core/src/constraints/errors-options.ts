@@ -48,8 +48,9 @@ export interface ErrorOptions {
   columns?: Readonly<Record<string, readonly string[]>> | undefined
   /**
    * How long whoever violated a constraint that neither a schema nor `columns` tells of waits while it is looked up in the
-   * server's catalogue, in milliseconds. That is done once for each constraint, on another connection of the pool. Default
-   * 1 000; 0 never looks anything up.
+   * server's catalogue, in milliseconds. That is done once for each table, on another connection of the pool. Who cannot wait,
+   * as every connection is held by somebody who waits, goes without; the next one does not. Default 1 000; 0 never looks
+   * anything up.
    */
   lookupTimeoutMs?: number | undefined
   /**

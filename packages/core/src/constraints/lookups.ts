@@ -1,18 +1,23 @@
-// What the database itself says of its constraints: asked once for each, kept, and never waited for longer than allowed.
+// What the database itself says of its constraints: asked once for each table, kept, and never waited for longer than
+// allowed.
 
 import { AsyncResource } from 'node:async_hooks'
-import type { Deadlines } from '../deadlines.js'
+import type { Deadline, Deadlines } from '../deadlines.js'
 import type { Connection, Driver } from '../driver.js'
 import { type ConstraintSite, StatementTimeoutError } from '../errors.js'
 import type { AcquireOptions } from '../pool/setup.js'
 import type { ConstraintFacts } from './facts.js'
 
-/** What an application has of constraints; those of generated tables (temporary ones, a tenant's) could be any number. */
+/** What an application has of tables; generated ones (temporary ones, a tenant's) could be any number. */
 const MOST_KEPT = 1_000
 /** How long it is believed that there is no such constraint: a migration may be under way. */
 const MISSED_MS = 60_000
 /** How long the catalogue is left alone after it could not be read. */
 const FAILED_MS = 5_000
+/** How often it is then asked again by itself, so that the next violation does not go without what this one had to. */
+const MOST_TRIES = 3
+/** Of how many tables. */
+const MOST_TRIED = 20
 
 export interface LookupParts<C extends Connection> {
   readonly driver: Driver<C>
@@ -25,21 +30,31 @@ export interface LookupParts<C extends Connection> {
   readonly closed: () => boolean
 }
 
+/** By name; what may not be null is there by ''. */
+type TableFacts = ReadonlyMap<string, ConstraintFacts>
+
 interface Flight {
   readonly startedAt: number
-  readonly over: Promise<ConstraintFacts | undefined>
+  readonly over: Promise<TableFacts | undefined>
 }
 
-interface Kept {
-  readonly facts: ConstraintFacts | undefined
-  readonly until: number
+interface Question {
+  readonly site: ConstraintSite
+  /** By itself, as it could not be answered before. */
+  readonly tries: number
 }
 
 export class Lookups<C extends Connection> {
   readonly #parts: LookupParts<C>
-  /** The one used last is the last. */
-  readonly #kept = new Map<string, Kept>()
+  /** By table; the one used last is the last. */
+  readonly #kept = new Map<string, TableFacts>()
+  /** Tables, and constraints of tables, that are not asked about until then. */
+  readonly #left = new Map<string, number>()
+  /** By table. */
   readonly #flights = new Map<string, Flight>()
+  /** By table: what is asked again by itself, one after the other. */
+  readonly #again = new Map<string, Question>()
+  #nextTry: Deadline | undefined
   readonly #end = new AbortController()
   /** In nobody's async context: it is not the business of whoever happened to violate the constraint first. */
   readonly #scope = new AsyncResource('moorings:constraints')
@@ -60,32 +75,32 @@ export class Lookups<C extends Connection> {
    */
   find(site: ConstraintSite, holds: boolean, wait: boolean): Found | Promise<Found> {
     const { driver, deadlines, limitMs, closed } = this.#parts
-    if (driver.constraintOf === undefined || limitMs === 0) return undefined
-    const key = JSON.stringify([site.schema, site.table, site.constraint ?? '', site.constraint ?? site.columns])
+    if (driver.constraintsOf === undefined || limitMs === 0) return undefined
+    const table = tableKey(site)
+    const known = this.#kept.get(table)
+    if (known !== undefined) keep(this.#kept, table, known)
+    const facts = factsIn(known, site)
+    if (facts !== undefined) return facts
     const now = deadlines.clock.now()
-    const kept = this.#kept.get(key)
-    if (kept !== undefined && kept.until > now) {
-      this.#kept.delete(key)
-      this.#kept.set(key, kept)
-      return kept.facts
-    }
-    if (closed()) return undefined
-    const flight = this.#flights.get(key) ?? this.#begin(key, site, now)
+    if (closed() || this.#isLeft(table, now) || this.#isLeft(siteKey(site), now)) return undefined
+    const flight = this.#flights.get(table) ?? this.#begin({ site, tries: 0 }, now)
     const leftMs = flight.startedAt + limitMs - now
     // It has kept others waiting for as long as it may.
     if (!wait || leftMs <= 0) return undefined
     // If every connection was held by somebody who waits, none could be had to look anything up.
     if (holds && this.#holding + 1 >= this.#parts.capacity()) return undefined
-    return this.#wait(flight, holds, leftMs)
+    return this.#wait(flight, site, holds, leftMs)
   }
 
   /** Whoever waits is told at once. */
   end(): void {
     this.#end.abort()
+    this.#again.clear()
+    if (this.#nextTry !== undefined) this.#parts.deadlines.delete(this.#nextTry)
     for (const stop of this.#waiting) stop()
   }
 
-  async #wait({ over }: Flight, holds: boolean, leftMs: number): Promise<Found> {
+  async #wait({ over }: Flight, site: ConstraintSite, holds: boolean, leftMs: number): Promise<Found> {
     const { deadlines } = this.#parts
     if (holds) this.#holding++
     let stop = () => {}
@@ -95,7 +110,7 @@ export class Lookups<C extends Connection> {
     const deadline = deadlines.awaited(leftMs, stop)
     this.#waiting.add(stop)
     try {
-      return await Promise.race([over, enough])
+      return factsIn(await Promise.race([over, enough]), site)
     } finally {
       deadlines.delete(deadline)
       this.#waiting.delete(stop)
@@ -103,29 +118,62 @@ export class Lookups<C extends Connection> {
     }
   }
 
-  #begin(key: string, site: ConstraintSite, startedAt: number): Flight {
+  #begin({ site, tries }: Question, startedAt: number): Flight {
     const { clock } = this.#parts.deadlines
     // A copy: what is asked is not to change with the error.
-    const { constraint, schema, table, columns } = site
-    const asked = this.#scope.runInAsyncScope(() => this.#ask({ constraint, schema, table, columns }))
+    const { constraint, schema, table: name } = site
+    const copy = { constraint, schema, table: name }
+    const table = tableKey(site)
+    const asked = this.#scope.runInAsyncScope(() => this.#ask(copy, tries === 0))
     const over = asked.then(
-      (facts) => {
-        this.#keep(key, facts, facts === undefined ? clock.now() + MISSED_MS : Number.POSITIVE_INFINITY)
+      (found) => {
+        const facts = new Map(found.map((one) => [one.name, one]))
+        keep(this.#kept, table, facts)
+        if (factsIn(facts, copy) === undefined) keep(this.#left, siteKey(copy), clock.now() + MISSED_MS)
         return facts
       },
       () => {
-        this.#keep(key, undefined, clock.now() + FAILED_MS)
+        keep(this.#left, table, clock.now() + FAILED_MS)
+        if (tries < MOST_TRIES) this.#askAgain(table, { site: copy, tries: tries + 1 })
         return undefined
       },
     )
     const flight: Flight = { startedAt, over }
-    this.#flights.set(key, flight)
-    void over.then(() => this.#flights.delete(key))
+    this.#flights.set(table, flight)
+    void over.then(() => {
+      this.#flights.delete(table)
+      this.#tryNext()
+    })
     return flight
   }
 
+  #isLeft(key: string, now: number): boolean {
+    return (this.#left.get(key) ?? 0) > now
+  }
+
+  #askAgain(table: string, question: Question): void {
+    if (this.#end.signal.aborted || this.#again.size >= MOST_TRIED) return
+    this.#again.set(table, question)
+  }
+
+  /** When nothing else is being asked: it is in no hurry. */
+  #tryNext(): void {
+    if (this.#nextTry !== undefined || this.#again.size === 0) return
+    const due = () => {
+      this.#nextTry = undefined
+      if (this.#flights.size > 0 || this.#parts.closed()) return
+      const [next] = this.#again
+      if (next === undefined) return
+      const [table, question] = next
+      this.#again.delete(table)
+      if (this.#kept.has(table)) this.#tryNext()
+      else this.#begin(question, this.#parts.deadlines.clock.now())
+    }
+    this.#nextTry = this.#parts.deadlines.add(FAILED_MS, due, false)
+  }
+
   /** As long as it takes to have a connection, also when nobody waits any more: it is for the next one, too. */
-  async #ask(site: ConstraintSite): Promise<ConstraintFacts | undefined> {
+  async #ask(site: ConstraintSite, urgent: boolean): Promise<readonly ConstraintFacts[]> {
     const { lease, driver, deadlines, limitMs } = this.#parts
     const late = () => new StatementTimeoutError(`The catalogue was not read within ${limitMs} ms`)
     // First: whoever waits for it may hold what the others wait for.
@@ -133,19 +181,35 @@ export class Lookups<C extends Connection> {
       ({ connection }) =>
         deadlines.limit(limitMs, late, async (signal) => {
           const either = AbortSignal.any([signal, this.#end.signal])
-          return driver.constraintOf?.(site, connection, either)
+          return (await driver.constraintsOf?.(site, connection, either)) ?? []
         }),
-      { signal: this.#end.signal, brief: true, urgent: true },
+      { signal: this.#end.signal, brief: true, urgent },
     )
-  }
-
-  #keep(key: string, facts: ConstraintFacts | undefined, until: number): void {
-    this.#kept.delete(key)
-    this.#kept.set(key, { facts, until })
-    if (this.#kept.size <= MOST_KEPT) return
-    const [oldest] = this.#kept.keys()
-    if (oldest !== undefined) this.#kept.delete(oldest)
   }
 }
 
 type Found = ConstraintFacts | undefined
+
+function tableKey({ schema, table }: ConstraintSite): string {
+  return JSON.stringify([schema, table])
+}
+
+function siteKey({ schema, table, constraint }: ConstraintSite): string {
+  return JSON.stringify([schema, table, constraint ?? ''])
+}
+
+function factsIn(known: TableFacts | undefined, { constraint, columns }: ConstraintSite): Found {
+  const facts = known?.get(constraint ?? '')
+  if (facts === undefined || constraint !== undefined) return facts
+  // The server names the column: what is known is whose it is.
+  const { partitionOf } = facts
+  return partitionOf === undefined ? facts : { ...facts, partitionOf: { ...partitionOf, columns } }
+}
+
+function keep<Value>(map: Map<string, Value>, key: string, value: Value): void {
+  map.delete(key)
+  map.set(key, value)
+  if (map.size <= MOST_KEPT) return
+  const [oldest] = map.keys()
+  if (oldest !== undefined) map.delete(oldest)
+}

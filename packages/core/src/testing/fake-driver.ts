@@ -127,16 +127,17 @@ export class FakeDriver implements Driver<FakeConnection> {
     return outcome
   }
 
-  async constraintOf(
+  async constraintsOf(
     site: ConstraintSite,
     connection: FakeConnection,
     _signal: AbortSignal,
-  ): Promise<ConstraintFacts | undefined> {
+  ): Promise<readonly ConstraintFacts[]> {
     this.lookups.push({ site, connection })
     await connection.statement('catalogue')
-    const facts = this.catalogue.get(site.constraint ?? site.columns?.[0] ?? '')
-    if (facts instanceof Error) throw facts
-    return facts
+    return [...this.catalogue.values()].flatMap((facts) => {
+      if (facts instanceof Error) throw facts
+      return facts.schema === site.schema && facts.table === site.table ? [facts] : []
+    })
   }
 
   detailOf(_error: ConstraintViolationError): ViolationDetail | undefined {
