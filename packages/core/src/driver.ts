@@ -53,10 +53,28 @@ export interface Driver<C extends Connection = Connection> {
    * @throws when the question itself could not be answered
    */
   constraintsOf?(site: ConstraintSite, connection: C, signal: AbortSignal): Promise<readonly ConstraintFacts[]>
+  /**
+   * The constraints of all tables and domains, those that say NOT NULL included. Absent where a server cannot tell.
+   *
+   * @param among only those of these names
+   * @throws when the question itself could not be answered
+   */
+  namedConstraints?(connection: C, signal: AbortSignal, among?: readonly string[]): Promise<readonly NamedConstraint[]>
   /** The schema in which a table is that is named without one, unless somebody has seen to something else. */
   readonly usualSchema?: string
   /** What the server's own words about a violation tell for certain. Never throws. */
   detailOf?(error: ConstraintViolationError): ViolationDetail | undefined
+}
+
+/** A constraint of a table or of a domain, as the database names it. */
+export interface NamedConstraint {
+  readonly kind: ConstraintFacts['kind']
+  readonly schema: string
+  readonly table: string | undefined
+  readonly domain: string | undefined
+  /** Of one that says NOT NULL its column's. */
+  readonly name: string
+  readonly isPartition: boolean
 }
 
 /** As told beside the message, which is meant for people. */

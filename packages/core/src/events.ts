@@ -66,6 +66,11 @@ export interface EventDetails {
   'moorings:pool:closed': { tookMs: number; destroyed: number }
   /** `health()` or the background check came to another verdict than the last one. */
   'moorings:health:changed': { from: HealthStatus | undefined; to: HealthStatus; reasons: readonly string[] }
+  /**
+   * Names in `resilience.errors.constraints` or `columns` that no constraint of the database has. Looked up once, after the
+   * first violation of any constraint.
+   */
+  'moorings:constraints:unknown': { names: readonly string[] }
 
   // --- connections ---
   /** A connection was made. */

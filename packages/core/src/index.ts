@@ -28,6 +28,7 @@ export {
   type ViolationTarget,
   violationIn,
 } from './constraints/matching.js'
+export type { ConstraintsCheck } from './constraints/said.js'
 export type { ConstraintViolations, ViolationStats } from './constraints/violation-stats.js'
 export { type Deadline, Deadlines } from './deadlines.js'
 export type { AdviceKind, DeadlockAdvice, UnindexedForeignKey } from './deadlocks/advice.js'
@@ -45,6 +46,7 @@ export type {
   Endpoint,
   ErrorSite,
   ExecuteOptions,
+  NamedConstraint,
   Result,
   SessionState,
   Statement,

@@ -64,6 +64,7 @@ const sampleOf: { readonly [Name in EventName]: EventDetails[Name] } = {
   'moorings:pool:closing': { leased: 1, waiting: 2, timeoutMs: 10_000 },
   'moorings:pool:closed': { tookMs: 12, destroyed: 0 },
   'moorings:health:changed': { from: 'healthy', to: 'unhealthy', reasons: ['nobody answers'] },
+  'moorings:constraints:unknown': { names: ['users_emial_key'] },
   'moorings:connection:opened': { id: 7, endpoint, tookMs: 4 },
   'moorings:connection:closed': { id: 7, endpoint, reason: 'lost', ageMs: 60_000, uses: 12, error: lost },
   'moorings:connection:checked': { id: 7, why: 'keepalive', tookMs: 1, error: undefined },
@@ -169,6 +170,7 @@ describe('a line', () => {
       'moorings:pool:closing': { leased: 1, waiting: 2, timeoutMs: 10_000 },
       'moorings:pool:closed': { tookMs: 12, destroyed: 0 },
       'moorings:health:changed': { from: 'healthy', to: 'unhealthy', reasons: ['nobody answers'] },
+      'moorings:constraints:unknown': { names: ['users_emial_key'] },
       'moorings:connection:opened': { connection, endpoint: 'db1:5432', tookMs: 4 },
       'moorings:connection:closed': {
         connection,
@@ -260,6 +262,7 @@ describe('the level', () => {
       'warn',
       [
         'moorings:pool:suspended',
+        'moorings:constraints:unknown',
         'moorings:connection:closed',
         'moorings:connect:failed',
         'moorings:commit:resolved',

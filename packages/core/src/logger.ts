@@ -145,6 +145,11 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     `The pool is ${to}`,
     { from, to, reasons },
   ],
+  'moorings:constraints:unknown': ({ names }) => [
+    'warn',
+    'The errors option speaks of constraints that are not there',
+    { names },
+  ],
 
   'moorings:connection:opened': ({ id, endpoint, tookMs }) => [
     'debug',

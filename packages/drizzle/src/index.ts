@@ -6,6 +6,7 @@ export {
   type BreakerStats,
   breakerHealth,
   breakers,
+  type ConstraintsCheck,
   currentTransaction,
   type DeadlockReport,
   type Guarded,
@@ -41,7 +42,7 @@ export {
   isUniqueViolation,
   type ViolationGuard,
 } from './guards.js'
-export { deadlockReport, violationStats } from './insight.js'
+export { checkConstraints, deadlockReport, violationStats } from './insight.js'
 export { registerTables } from './register-tables.js'
 export { withResilience } from './resilience.js'
 export type { Resilient, SessionOf, TransactionOf } from './types.js'

@@ -1,6 +1,6 @@
-// What the pool of a database has noticed: violated constraints and deadlocks.
+// What the pool of a database has noticed, violated constraints and deadlocks; and what it is told of them in vain.
 
-import { type DeadlockReport, InvalidOptionsError, type ViolationStats } from '@moorings/core'
+import { type ConstraintsCheck, type DeadlockReport, InvalidOptionsError, type ViolationStats } from '@moorings/core'
 import { PostgresPool } from '@moorings/postgres'
 import { clientOf } from './resilience.js'
 import type { TransactionHost } from './with-transaction.js'
@@ -33,6 +33,21 @@ export async function deadlockReport(
   options?: { readonly reset?: boolean },
 ): Promise<DeadlockReport> {
   return poolOf(db).deadlockReport(options)
+}
+
+/**
+ * Holds the names in `resilience.errors.constraints` and `columns` against the constraints that the database has, for a
+ * test or a start: `unknown` are names that no constraint has, `withoutWords` constraints of which nothing is said.
+ *
+ * @param db the root database, or a session's
+ * @throws MooringsError when no connection could be had, or the catalogue did not answer within ten seconds
+ * @example
+ * test('all names are known', async () => {
+ *   expect((await checkConstraints(db)).unknown).toEqual([])
+ * })
+ */
+export async function checkConstraints(db: TransactionHost): Promise<ConstraintsCheck> {
+  return poolOf(db).checkConstraints()
 }
 
 /** A transaction's client is a connection, and knows no pool. */

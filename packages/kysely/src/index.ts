@@ -6,6 +6,7 @@ export {
   type BreakerStats,
   breakerHealth,
   breakers,
+  type ConstraintsCheck,
   currentTransaction,
   type DeadlockReport,
   type Guarded,
@@ -48,7 +49,7 @@ export {
   isUniqueViolation,
   type ViolationGuard,
 } from './guards.js'
-export { deadlockReport, violationStats } from './insight.js'
+export { checkConstraints, deadlockReport, violationStats } from './insight.js'
 export { withAdvisoryLock } from './with-advisory-lock.js'
 export { withSession } from './with-session.js'
 export { type TransactionHost, withTransaction } from './with-transaction.js'

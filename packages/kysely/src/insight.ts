@@ -1,6 +1,6 @@
-// What the pool of a database has noticed: violated constraints and deadlocks.
+// What the pool of a database has noticed, violated constraints and deadlocks; and what it is told of them in vain.
 
-import type { DeadlockReport, ViolationStats } from '@moorings/core'
+import type { ConstraintsCheck, DeadlockReport, ViolationStats } from '@moorings/core'
 import type { Kysely } from 'kysely'
 import { handleOf } from './driver.js'
 
@@ -30,4 +30,19 @@ export async function deadlockReport<DB>(
 ): Promise<DeadlockReport> {
   const { pool } = await handleOf(db)
   return pool.deadlockReport(options)
+}
+
+/**
+ * Holds the names in `resilience.errors.constraints` and `columns` against the constraints that the database has, for a
+ * test or a start: `unknown` are names that no constraint has, `withoutWords` constraints of which nothing is said.
+ *
+ * @throws MooringsError when no connection could be had, or the catalogue did not answer within ten seconds
+ * @example
+ * test('all names are known', async () => {
+ *   expect((await checkConstraints(db)).unknown).toEqual([])
+ * })
+ */
+export async function checkConstraints<DB>(db: Kysely<DB>): Promise<ConstraintsCheck> {
+  const { pool } = await handleOf(db)
+  return pool.checkConstraints()
 }

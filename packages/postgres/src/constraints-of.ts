@@ -5,7 +5,8 @@ import type { ConstraintFacts, ConstraintSite } from '@moorings/core'
 import { plain } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 
-const kinds: Readonly<Record<string, ConstraintFacts['kind']>> = {
+/** By `contype`. */
+export const kinds: Readonly<Record<string, ConstraintFacts['kind']>> = {
   u: 'unique',
   p: 'primary-key',
   f: 'foreign-key',

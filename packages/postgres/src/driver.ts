@@ -20,6 +20,7 @@ import {
   type ErrorSite,
   InvalidOptionsError,
   type MooringsError,
+  type NamedConstraint,
   type Resilience,
   type ViolationDetail,
 } from '@moorings/core'
@@ -31,6 +32,7 @@ import { constraintsOf } from './constraints-of.js'
 import { Deadlocks } from './deadlocks.js'
 import { librarySql } from './library.js'
 import { LibrarySocket } from './library-socket.js'
+import { namedConstraints } from './named-constraints.js'
 import { describeEndpoint, type ParsedConnection, type TargetSessionAttrs } from './options.js'
 import { outcomeOf } from './outcome.js'
 import { openSocket } from './socket.js'
@@ -90,6 +92,14 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     signal: AbortSignal,
   ): Promise<readonly ConstraintFacts[]> {
     return constraintsOf(site, connection, signal)
+  }
+
+  namedConstraints(
+    connection: PostgresConnection,
+    signal: AbortSignal,
+    among?: readonly string[],
+  ): Promise<readonly NamedConstraint[]> {
+    return namedConstraints(connection, signal, among)
   }
 
   detailOf({ cause }: ConstraintViolationError): ViolationDetail | undefined {

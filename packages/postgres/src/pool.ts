@@ -1,6 +1,7 @@
 // A pool of PostgreSQL connections, from a URL or options.
 
 import {
+  type ConstraintsCheck,
   Deadlines,
   type DeadlockReport,
   deadlockReport,
@@ -115,6 +116,18 @@ export class PostgresPool extends Pool<PostgresConnection> {
     )
     if (reset) log.reset()
     return report
+  }
+
+  /**
+   * Holds the names in `resilience.errors.constraints` and `columns` against the constraints that the database has, for a
+   * test or a start: a misspelt one is not heard of otherwise.
+   *
+   * @throws when no connection could be had, or the catalogue did not answer within ten seconds
+   * @example
+   * expect((await pool.checkConstraints()).unknown).toEqual([])
+   */
+  checkConstraints(): Promise<ConstraintsCheck> {
+    return this.constraints.check()
   }
 
   protected override closeOthers(timeoutMs: number): Promise<void> {

@@ -3,11 +3,13 @@
 
 import type { Connection } from '../driver.js'
 import { ConstraintViolationError, ForeignKeyViolationError } from '../errors.js'
+import { Catalogue, type CatalogueParts } from './catalogue.js'
 import { complete } from './complete.js'
 import type { ResolvedErrorOptions, ResolvedWords } from './errors-options.js'
 import type { ConstraintFacts } from './facts.js'
 import { type LookupParts, Lookups } from './lookups.js'
 import { RegisteredConstraints } from './registered.js'
+import { type ConstraintsCheck, namesOf, SaidOfConstraints } from './said.js'
 import { kindOf } from './violation-stats.js'
 
 /** Schemas that are kept until they are asked for. */
@@ -21,9 +23,13 @@ export interface Completion {
   readonly wait?: boolean
 }
 
-export interface ConstraintsParts<C extends Connection> extends Omit<LookupParts<C>, 'limitMs'> {
+export interface ConstraintsParts<C extends Connection>
+  extends CatalogueParts<C>,
+    Omit<LookupParts<C>, 'limitMs' | 'catalogue'> {
   /** Called with each violation when all that can be known of it is known. */
   readonly noted: (error: ConstraintViolationError) => void
+  /** Told once of names that the application speaks of and no constraint has; undefined while nobody listens. */
+  readonly unknown: () => ((names: readonly string[]) => void) | undefined
 }
 
 /** `pool.constraints`. */
@@ -32,13 +38,17 @@ export class Constraints<C extends Connection = Connection> {
   readonly #parts: ConstraintsParts<C>
   readonly #registered = new RegisteredConstraints()
   readonly #unread: Iterable<ConstraintFacts>[] = []
+  readonly #catalogue: Catalogue<C>
   readonly #lookups: Lookups<C>
+  readonly #said: SaidOfConstraints<C>
   readonly #completed = new WeakSet<object>()
 
   constructor(options: ResolvedErrorOptions, parts: ConstraintsParts<C>) {
     this.#options = options
     this.#parts = parts
-    this.#lookups = new Lookups({ ...parts, limitMs: options.lookupTimeoutMs })
+    this.#catalogue = new Catalogue(parts)
+    this.#lookups = new Lookups({ ...parts, catalogue: this.#catalogue, limitMs: options.lookupTimeoutMs })
+    this.#said = new SaidOfConstraints(options, parts.driver, this.#catalogue)
   }
 
   /**
@@ -71,8 +81,18 @@ export class Constraints<C extends Connection = Connection> {
     }
   }
 
+  /**
+   * Holds the names in `resilience.errors` against the constraints that the database has.
+   *
+   * @throws when the catalogue could not be asked
+   */
+  check(): Promise<ConstraintsCheck> {
+    return this.#said.check()
+  }
+
   /** The pool closes: whoever waits is told at once. */
   end(): void {
+    this.#catalogue.end()
     this.#lookups.end()
   }
 
@@ -133,6 +153,8 @@ export class Constraints<C extends Connection = Connection> {
       Object.defineProperty(error, 'values', { value: Object.freeze(detail.values), enumerable: false })
     }
     this.#parts.noted(error)
+    const unknown = this.#parts.unknown()
+    if (unknown !== undefined && !this.#parts.closed()) this.#said.lookOnce(unknown)
     return undefined
   }
 
@@ -181,24 +203,4 @@ function better(
 
 function isStillReferenced(error: ConstraintViolationError): boolean {
   return error instanceof ForeignKeyViolationError && error.direction === 'still-referenced'
-}
-
-/** What it may be called by whoever says something of it, the most telling first. */
-function namesOf(violation: ConstraintViolationError): string[] {
-  const { constraint, schema, table, columns, domain, partitionOf } = violation
-  const [column] = columns ?? []
-  const own = constraint ?? column
-  const parents = constraint === undefined ? column : partitionOf?.name
-  return [
-    ...qualified(schema, table, own),
-    ...qualified(partitionOf?.schema, partitionOf?.table, parents),
-    ...qualified(schema, domain, constraint),
-    constraint,
-    partitionOf?.name,
-  ].filter((name) => name !== undefined)
-}
-
-function qualified(schema: string | undefined, owner: string | undefined, name: string | undefined): string[] {
-  if (owner === undefined || name === undefined) return []
-  return [...(schema === undefined ? [] : [`${schema}.${owner}.${name}`]), `${owner}.${name}`]
 }

@@ -37,6 +37,17 @@ describe('resilience.errors', () => {
 
   it.each([
     [{ constraints: [] }, 'resilience.errors.constraints', 'an object, by the names of constraints'],
+    [{ constraints: { a: {} } }, 'resilience.errors.constraints.a', 'message, path, code or stillReferenced'],
+    [
+      { constraints: { a: { message: undefined, code: undefined } } },
+      'resilience.errors.constraints.a',
+      'message, path, code or stillReferenced',
+    ],
+    [
+      { constraints: { a: { code: 'A', stillReferenced: {} } } },
+      'resilience.errors.constraints.a.stillReferenced',
+      'message, path or code',
+    ],
     [{ constraints: { a: 'taken' } }, 'resilience.errors.constraints.a', 'an object'],
     [{ constraints: { a: { message: '' } } }, 'resilience.errors.constraints.a.message', 'a text that is not empty'],
     [{ constraints: { a: { path: [true] } } }, 'resilience.errors.constraints.a.path[0]', 'a name, or an index'],

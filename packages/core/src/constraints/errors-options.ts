@@ -99,10 +99,15 @@ const own = {
   code: text('a text that is not empty').optional(),
 } satisfies Record<keyof Words, z.ZodType>
 
+/** What says nothing would be taken for what was said. */
+const somethingIn = (given: object) => Object.values(given).some((value) => value !== undefined)
+
 const words = strictOptions({
   ...own,
-  stillReferenced: strictOptions(own).optional(),
-} satisfies Record<keyof ConstraintWords, z.ZodType>)
+  stillReferenced: strictOptions(own).refine(somethingIn, { error: 'message, path or code' }).optional(),
+} satisfies Record<keyof ConstraintWords, z.ZodType>).refine(somethingIn, {
+  error: 'message, path, code or stillReferenced',
+})
 
 const message = text('a text that is not empty').optional()
 

@@ -1,11 +1,10 @@
 // What the database itself says of its constraints: asked once for each table, kept, and never waited for longer than
 // allowed.
 
-import { AsyncResource } from 'node:async_hooks'
 import type { Deadline, Deadlines } from '../deadlines.js'
 import type { Connection, Driver } from '../driver.js'
-import { type ConstraintSite, StatementTimeoutError } from '../errors.js'
-import type { AcquireOptions } from '../pool/setup.js'
+import type { ConstraintSite } from '../errors.js'
+import type { Catalogue } from './catalogue.js'
 import type { ConstraintFacts } from './facts.js'
 
 /** What an application has of tables; generated ones (temporary ones, a tenant's) could be any number. */
@@ -22,9 +21,8 @@ const MOST_TRIED = 20
 export interface LookupParts<C extends Connection> {
   readonly driver: Driver<C>
   readonly deadlines: Deadlines
+  readonly catalogue: Catalogue<C>
   readonly limitMs: number
-  /** Runs the body with a connection of the pool. */
-  readonly lease: <T>(body: (lease: { readonly connection: C }) => Promise<T>, options: AcquireOptions) => Promise<T>
   /** How many connections the pool may have. */
   readonly capacity: () => number
   readonly closed: () => boolean
@@ -55,9 +53,6 @@ export class Lookups<C extends Connection> {
   /** By table: what is asked again by itself, one after the other. */
   readonly #again = new Map<string, Question>()
   #nextTry: Deadline | undefined
-  readonly #end = new AbortController()
-  /** In nobody's async context: it is not the business of whoever happened to violate the constraint first. */
-  readonly #scope = new AsyncResource('moorings:constraints')
   /** Those that wait. */
   readonly #waiting = new Set<() => void>()
   /** Of these, who holds a connection of the pool meanwhile. */
@@ -94,7 +89,6 @@ export class Lookups<C extends Connection> {
 
   /** Whoever waits is told at once. */
   end(): void {
-    this.#end.abort()
     this.#again.clear()
     if (this.#nextTry !== undefined) this.#parts.deadlines.delete(this.#nextTry)
     for (const stop of this.#waiting) stop()
@@ -124,7 +118,7 @@ export class Lookups<C extends Connection> {
     const { constraint, schema, table: name } = site
     const copy = { constraint, schema, table: name }
     const table = tableKey(site)
-    const asked = this.#scope.runInAsyncScope(() => this.#ask(copy, tries === 0))
+    const asked = this.#ask(copy, tries === 0)
     const over = asked.then(
       (found) => {
         const facts = new Map(found.map((one) => [one.name, one]))
@@ -152,7 +146,7 @@ export class Lookups<C extends Connection> {
   }
 
   #askAgain(table: string, question: Question): void {
-    if (this.#end.signal.aborted || this.#again.size >= MOST_TRIED) return
+    if (this.#parts.catalogue.ended || this.#again.size >= MOST_TRIED) return
     this.#again.set(table, question)
   }
 
@@ -172,19 +166,12 @@ export class Lookups<C extends Connection> {
     this.#nextTry = this.#parts.deadlines.add(FAILED_MS, due, false)
   }
 
-  /** As long as it takes to have a connection, also when nobody waits any more: it is for the next one, too. */
-  async #ask(site: ConstraintSite, urgent: boolean): Promise<readonly ConstraintFacts[]> {
-    const { lease, driver, deadlines, limitMs } = this.#parts
-    const late = () => new StatementTimeoutError(`The catalogue was not read within ${limitMs} ms`)
-    // First: whoever waits for it may hold what the others wait for.
-    return lease(
-      ({ connection }) =>
-        deadlines.limit(limitMs, late, async (signal) => {
-          const either = AbortSignal.any([signal, this.#end.signal])
-          return (await driver.constraintsOf?.(site, connection, either)) ?? []
-        }),
-      { signal: this.#end.signal, brief: true, urgent },
-    )
+  /** Also when nobody waits any more: it is for the next one, too. Who waits for it may hold what the others wait for. */
+  #ask(site: ConstraintSite, urgent: boolean): Promise<readonly ConstraintFacts[]> {
+    const { driver, catalogue, limitMs } = this.#parts
+    const question = async (connection: C, signal: AbortSignal) =>
+      (await driver.constraintsOf?.(site, connection, signal)) ?? []
+    return catalogue.ask(question, limitMs, urgent)
   }
 }
 

@@ -2,7 +2,7 @@
 // one more event does not compile without it.
 
 import { describe, expect, it } from '@jest/globals'
-import { ConnectionLostError, HookError } from '../errors.js'
+import { ConnectionLostError, HookError, UniqueViolationError } from '../errors.js'
 import type { EventName } from '../events.js'
 import { Resends } from '../statement/resends.js'
 import {
@@ -107,6 +107,14 @@ const scenes: Scenes<Exclude<EventName, BreakerEvent | CallerEvent | Transaction
         { from: undefined, to: 'healthy', reasons: [] },
         { from: 'healthy', to: 'degraded', reasons: ['the pool is suspended'] },
       ]
+    },
+  },
+  'moorings:constraints:unknown': {
+    others: { errors: { constraints: { users_emial_key: { code: 'TAKEN' } } } },
+    async run({ pool }) {
+      pool.constraints.complete(new UniqueViolationError('taken', { constraint: 'users_email_key' }))
+      await settled()
+      return [{ names: ['users_emial_key'] }]
     },
   },
   'moorings:connection:opened': {

@@ -6,7 +6,7 @@ import { ViolationAccounts, type ViolationStats } from '../constraints/violation
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, Driver } from '../driver.js'
 import { PoolClosedError } from '../errors.js'
-import { type PoolIdentity, publish } from '../events.js'
+import { hears, type PoolIdentity, publish } from '../events.js'
 import { logEvents } from '../logger.js'
 import type { Resilience } from '../options.js'
 import type { Ambient, Scopes } from '../scope.js'
@@ -117,6 +117,10 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
       capacity: () => this.#lending.supply.size.max + this.#lending.supply.size.overflow,
       closed: () => this.closed,
       noted: (error) => this.violations.noted(error),
+      unknown: () =>
+        hears('moorings:constraints:unknown')
+          ? (names) => publish('moorings:constraints:unknown', this.identity, () => ({ names }))
+          : undefined,
     })
     if (resilience.pool.start === 'eager') queueMicrotask(() => this.#lending.begin())
   }

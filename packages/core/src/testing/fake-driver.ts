@@ -8,6 +8,7 @@ import type {
   Driver,
   Endpoint,
   ErrorSite,
+  NamedConstraint,
   ViolationDetail,
 } from '../driver.js'
 import {
@@ -55,6 +56,10 @@ export class FakeDriver implements Driver<FakeConnection> {
   readonly asked: string[] = []
   /** What its catalogue has, by the constraint's name, or the column's; an error is thrown. */
   readonly catalogue = new Map<string, ConstraintFacts | Error>()
+  /** All that its catalogue names. */
+  readonly named: NamedConstraint[] = []
+  /** The names among which it was asked for those. */
+  readonly namesAsked: (readonly string[] | undefined)[] = []
   /** The constraints it was asked about, and through which connection; a statement is sent for each. */
   readonly lookups: { readonly site: ConstraintSite; readonly connection: FakeConnection }[] = []
   /** What every violation's own words tell. */
@@ -138,6 +143,16 @@ export class FakeDriver implements Driver<FakeConnection> {
       if (facts instanceof Error) throw facts
       return facts.schema === site.schema && facts.table === site.table ? [facts] : []
     })
+  }
+
+  async namedConstraints(
+    connection: FakeConnection,
+    _signal: AbortSignal,
+    among?: readonly string[],
+  ): Promise<readonly NamedConstraint[]> {
+    this.namesAsked.push(among)
+    await connection.statement('catalogue')
+    return this.named.filter(({ name }) => among === undefined || among.includes(name))
   }
 
   detailOf(_error: ConstraintViolationError): ViolationDetail | undefined {
