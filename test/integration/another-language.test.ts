@@ -3,8 +3,11 @@
 // the npm packages have no translations.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { violationIn } from '@moorings/drizzle'
 import { startTranslatedCluster } from '../support/translated-cluster.js'
+import { useDatabase } from '../support/use-database.js'
 import { accounts, change, deadlock, filled } from './deadlocks.js'
+import { seeded, textOf, variants, violating } from './kit-schemas.js'
 import { drizzle1Orm, everyOrm, nesting, orms, transactional } from './orms.js'
 import { errorOf, useScene } from './scene.js'
 import { cases, partitions, raised, releaseOf, toldBy } from './violation-cases.js'
@@ -168,49 +171,67 @@ here('in a server that speaks German', () => {
   })
 })
 
-for (const { language, orm } of others) {
-  describe(`in a server that speaks ${language}, with ${orm.name},`, () => {
-    beforeAll(() => server().speak(language))
-    const scene = useScene(() => server().cluster.url)
+here.each(variants)('in a server that speaks German, a schema of drizzle-orm $name', ({ ddl, column, open }) => {
+  const database = useDatabase(() => server().cluster.url)
 
-    beforeAll(async () => {
-      await scene.admin.query(constrained)
-      await scene.admin.query(accounts)
-      await scene.admin.query(filled)
-    })
-
-    it('E1: violations are told as whole', async () => {
-      const release = await releaseOf(scene.admin)
-      const db = scene.open(orm)
-      for (const [, sql, told] of [...cases, ...partitions]) {
-        expect(await violates(db, sql)).toMatchObject(toldBy(release, told))
+  it('E2: names its keys without the catalogue, and without what the server says', async () => {
+    await database.admin.query(ddl)
+    await database.admin.query(textOf(seeded, column))
+    const db = open(database.url, { errors: { lookupTimeoutMs: 0 }, pool: { min: 0 } })
+    try {
+      for (const [, statement, keys] of violating) {
+        const violation = violationIn(await errorOf(db.execute(textOf(statement, column))))
+        expect(violation).toMatchObject({ keys, columns: keys.map(column) })
+        expect(violation?.message).not.toMatch(english)
       }
-      const mute = scene.open(orm, { errors: { lookupTimeoutMs: 0, exposeValues: true } })
-      const { columns, values, message } = await violates(mute, taken)
-      expect([columns, values]).toEqual([undefined, undefined])
-      expect(message).not.toMatch(english)
-    })
-
-    it('E4: a value that a message quotes is not shown', async () => {
-      const error = await errorOf(scene.open(orm).query("select 'c0nfid3ntial'::int"))
-      expect(error).toMatchObject({ name: 'StatementError', code: '22P02' })
-      expect(JSON.stringify(error) + String(error)).not.toContain('c0nfid3ntial')
-    })
-
-    it('E6: a deadlock tells both sides, and where', async () => {
-      const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
-      const { error, victim, survivor } = await deadlock(scene.admin, db, ...opposite)
-      const wait = { waitsFor: 'transaction', lockMode: 'ShareLock' }
-      expect(error.deadlock).toMatchObject({
-        sides: [
-          { ...wait, pid: victim, relation: 'accounts' },
-          { ...wait, pid: survivor },
-        ],
-      })
-      expect((await db.pool.deadlockReport()).pairs).toMatchObject([{ count: 1, tables: ['accounts'] }])
-    })
+    } finally {
+      await db.pool.close()
+    }
   })
-}
+})
+
+here('in a server that speaks any other language', () => {
+  const scene = useScene(() => server().cluster.url)
+
+  beforeAll(() => scene.admin.query(`${constrained}; ${accounts}; ${filled}`))
+
+  for (const { language, orm } of others) {
+    describe(`${language}, with ${orm.name},`, () => {
+      beforeAll(() => server().speak(language))
+
+      it('E1: violations are told as whole', async () => {
+        const release = await releaseOf(scene.admin)
+        const db = scene.open(orm)
+        for (const [, sql, told] of [...cases, ...partitions]) {
+          expect(await violates(db, sql)).toMatchObject(toldBy(release, told))
+        }
+        const mute = scene.open(orm, { errors: { lookupTimeoutMs: 0, exposeValues: true } })
+        const { columns, values, message } = await violates(mute, taken)
+        expect([columns, values]).toEqual([undefined, undefined])
+        expect(message).not.toMatch(english)
+      })
+
+      it('E4: a value that a message quotes is not shown', async () => {
+        const error = await errorOf(scene.open(orm).query("select 'c0nfid3ntial'::int"))
+        expect(error).toMatchObject({ name: 'StatementError', code: '22P02' })
+        expect(JSON.stringify(error) + String(error)).not.toContain('c0nfid3ntial')
+      })
+
+      it('E6: a deadlock tells both sides, and where', async () => {
+        const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
+        const { error, victim, survivor } = await deadlock(scene.admin, db, ...opposite)
+        const wait = { waitsFor: 'transaction', lockMode: 'ShareLock' }
+        expect(error.deadlock).toMatchObject({
+          sides: [
+            { ...wait, pid: victim, relation: 'accounts' },
+            { ...wait, pid: survivor },
+          ],
+        })
+        expect((await db.pool.deadlockReport()).pairs).toMatchObject([{ count: 1, tables: ['accounts'] }])
+      })
+    })
+  }
+})
 
 afterAll(async () => {
   if (typeof translated !== 'string') await translated.cluster.stop()

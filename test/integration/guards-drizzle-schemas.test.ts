@@ -12,13 +12,7 @@ import {
   violationIn,
 } from '@moorings/drizzle'
 import { useDatabase } from '../support/use-database.js'
-import { type Opened, variants } from './kit-schemas.js'
-
-const seeded = `
-truncate projects cascade;
-insert into projects (tenant, number, {ownerEmail}) values (1, 1, 'ada@example.test');
-insert into members (id, {projectTenant}, {projectNumber}, {nickName}, handle, age, {signInNameOfTheMemberInLowerCase})
-  values (1, 1, 1, 'ada', 'Ada', 36, 'ada')`
+import { member, type Opened, seeded, textOf, variants, violating } from './kit-schemas.js'
 
 describe.each(variants)('E2: a schema of drizzle-orm $name', ({ ddl, column, open, tables, isNickViolation }) => {
   const database = useDatabase()
@@ -31,11 +25,7 @@ describe.each(variants)('E2: a schema of drizzle-orm $name', ({ ddl, column, ope
   afterAll(() => db.pool.close())
   beforeEach(() => database.admin.query(text(seeded)))
 
-  /** With the columns as they are called here. */
-  const text = (statement: string) =>
-    statement
-      .replace(/\{(\w+)\}/g, (_, key: string) => `"${column(key)}"`)
-      .replaceAll('members', 'memberships_of_people_in_projects')
+  const text = (statement: string) => textOf(statement, column)
 
   async function violationBy(statement: string): Promise<ConstraintViolationError> {
     const error: unknown = await db.execute(text(statement)).then(
@@ -48,31 +38,8 @@ describe.each(variants)('E2: a schema of drizzle-orm $name', ({ ddl, column, ope
   }
 
   const { projects, members } = tables
-  const member = (columns: string, values: string) => `insert into members (${columns}) values (${values})`
 
-  it.each([
-    ['a primary key of two columns', "insert into projects values (1, 1, 'bob@example.test')", ['tenant', 'number']],
-    ['a primary key of one', member('id, {projectTenant}', '1, 1'), ['id']],
-    ['a unique column', "insert into projects values (1, 2, 'ada@example.test')", ['ownerEmail']],
-    [
-      'a unique column with a long name',
-      member('id, {projectTenant}, {signInNameOfTheMemberInLowerCase}', "2, 1, 'ada'"),
-      ['signInNameOfTheMemberInLowerCase'],
-    ],
-    ['unique columns', member('id, {projectTenant}, {nickName}', "2, 1, 'ada'"), ['projectTenant', 'nickName']],
-    ['a unique index', member('id, {projectTenant}, handle', "2, 1, 'Ada'"), ['handle', 'projectTenant']],
-    ['a unique index over an expression', member('id, {projectTenant}, handle', "2, 2, 'ADA'"), ['handle']],
-    ['a foreign key', member('id, {projectTenant}, {bossId}', '2, 1, 9'), ['bossId']],
-    [
-      'a foreign key of two columns',
-      member('id, {projectTenant}, {projectNumber}', '2, 1, 9'),
-      ['projectTenant', 'projectNumber'],
-    ],
-    ['a foreign key, from its other side', 'delete from projects', ['projectTenant', 'projectNumber']],
-    ['a check', member('id, {projectTenant}, age', '2, 1, 17'), ['age']],
-    ['not null', member('id', '2'), ['projectTenant']],
-    ['not null, of which the schema does not know', member('id, {projectTenant}', 'null, 1'), ['id']],
-  ])('names the keys of %s', async (_, statement, keys) => {
+  it.each(violating)('names the keys of %s', async (_, statement, keys) => {
     const violation = await violationBy(statement)
     expect(violation.keys).toEqual(keys)
     expect(violation.columns).toEqual(keys.map(column))

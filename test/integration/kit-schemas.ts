@@ -201,6 +201,48 @@ export const variants: readonly Variant[] = [
     open: openWith('snake_case'),
   },
   { ...of045, name: '0.45 with casing, by hand', ddl: byHand, column: snake, open: openWith('snake_case') },
+  { ...of045, name: '0.45 with casing, by drizzle-kit 1.0', ddl: kit1, column: snake, open: openWith('snake_case') },
   { ...of1, name: '1.0, by drizzle-kit 1.0', ddl: kit1, column: snake },
+  { ...of1, name: '1.0, by drizzle-kit 0.31', ddl: kit031(snake), column: snake },
   { ...of1, name: '1.0, by hand', ddl: byHand, column: snake },
+]
+
+/** Statements are written with `members` and with keys: `{ownerEmail}` is what that column is called. */
+export const seeded = `
+truncate projects cascade;
+insert into projects (tenant, number, {ownerEmail}) values (1, 1, 'ada@example.test');
+insert into members (id, {projectTenant}, {projectNumber}, {nickName}, handle, age, {signInNameOfTheMemberInLowerCase})
+  values (1, 1, 1, 'ada', 'Ada', 36, 'ada')`
+
+/** In the words of a variant. */
+export function textOf(statement: string, column: (key: string) => string): string {
+  return statement
+    .replace(/\{(\w+)\}/g, (_, key: string) => `"${column(key)}"`)
+    .replaceAll('members', 'memberships_of_people_in_projects')
+}
+
+export const member = (columns: string, values: string): string => `insert into members (${columns}) values (${values})`
+
+export const violating: readonly [what: string, statement: string, keys: readonly string[]][] = [
+  ['a primary key of two columns', "insert into projects values (1, 1, 'bob@example.test')", ['tenant', 'number']],
+  ['a primary key of one', member('id, {projectTenant}', '1, 1'), ['id']],
+  ['a unique column', "insert into projects values (1, 2, 'ada@example.test')", ['ownerEmail']],
+  [
+    'a unique column with a long name',
+    member('id, {projectTenant}, {signInNameOfTheMemberInLowerCase}', "2, 1, 'ada'"),
+    ['signInNameOfTheMemberInLowerCase'],
+  ],
+  ['unique columns', member('id, {projectTenant}, {nickName}', "2, 1, 'ada'"), ['projectTenant', 'nickName']],
+  ['a unique index', member('id, {projectTenant}, handle', "2, 1, 'Ada'"), ['handle', 'projectTenant']],
+  ['a unique index over an expression', member('id, {projectTenant}, handle', "2, 2, 'ADA'"), ['handle']],
+  ['a foreign key', member('id, {projectTenant}, {bossId}', '2, 1, 9'), ['bossId']],
+  [
+    'a foreign key of two columns',
+    member('id, {projectTenant}, {projectNumber}', '2, 1, 9'),
+    ['projectTenant', 'projectNumber'],
+  ],
+  ['a foreign key, from its other side', 'delete from projects', ['projectTenant', 'projectNumber']],
+  ['a check', member('id, {projectTenant}, age', '2, 1, 17'), ['age']],
+  ['not null', member('id', '2'), ['projectTenant']],
+  ['not null, of which the schema does not know', member('id, {projectTenant}', 'null, 1'), ['id']],
 ]

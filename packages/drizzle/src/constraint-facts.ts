@@ -77,13 +77,15 @@ function namedIn(table: PgTable, casing: Casing | undefined): Named[] {
   const name = tableName(table)
   const namesOf = (columns: Columns) => columns.map((column) => nameOf(column, casing))
   const own = new Set(columnsOf(table).map(([, column]) => nameOf(column, casing)))
+  const keyOf = new Map(columnsOf(table).map(([key, column]) => [column.name, key]))
   const named = (facts: Named['facts'], given: string | undefined, others: readonly string[]): Named[] => [
     ...(given === undefined ? [] : [{ name: clipped(given), isGiven: !others.includes(clipped(given)), facts }]),
     ...others.map((other) => ({ name: other, isGiven: false, facts })),
   ]
   const unique = (columns: Columns, given: string | undefined): Named[] => {
     const names = namesOf(columns)
-    const keys = columns.map((column) => column.name)
+    // In 1.0 a column's name is what the database calls it, also where that was made of its key.
+    const keys = columns.map(({ name, keyAsName }) => (keyAsName ? (keyOf.get(name) ?? name) : name))
     return named({ kind: 'unique', columns: names }, given, uniqueNames(name, names, keys))
   }
   const primary = (columns: Columns, given?: string): Named[] => {
