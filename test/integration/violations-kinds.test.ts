@@ -45,7 +45,7 @@ describe.each(everyOrm)('E1: with $name', (orm) => {
 })
 
 describe('E1: what came with PostgreSQL 18', () => {
-  const temporal = `create table bookings (room int, during int4range,
+  const temporal = `create table bookings (room int4range, during int4range,
     constraint bookings_pk primary key (room, during without overlaps))`
 
   /** Where there is no such thing, that is what is shown. */
@@ -60,18 +60,18 @@ describe('E1: what came with PostgreSQL 18', () => {
 
   it('a key over time is violated as an exclusion, and referred to as any other', async () => {
     if (!(await made(temporal))) return
-    await scene.admin.query(`create table guests (room int, during int4range, constraint guests_booking
+    await scene.admin.query(`create table guests (room int4range, during int4range, constraint guests_booking
         foreign key (room, period during) references bookings (room, period during));
-      insert into bookings values (1, '[1,5)'); insert into guests values (1, '[2,3)')`)
+      insert into bookings values ('[1,2)', '[1,5)'); insert into guests values ('[1,2)', '[2,3)')`)
     for (const orm of everyOrm) {
       const db = scene.open(orm)
-      expect(await violates(db, `insert into bookings values (1, '[4,7)')`)).toMatchObject({
+      expect(await violates(db, `insert into bookings values ('[1,2)', '[4,7)')`)).toMatchObject({
         ...{ name: 'ExclusionViolationError', code: '23P01', table: 'bookings', constraint: 'bookings_pk' },
         columns: ['room', 'during'],
       })
       const guest = { name: 'ForeignKeyViolationError', constraint: 'guests_booking', columns: ['room', 'during'] }
       const references = { schema: 'public', table: 'bookings', columns: ['room', 'during'] }
-      expect(await violates(db, `insert into guests values (1, '[4,7)')`)).toMatchObject({
+      expect(await violates(db, `insert into guests values ('[1,2)', '[4,7)')`)).toMatchObject({
         ...{ ...guest, direction: 'missing-parent', references },
       })
       expect(await violates(db, 'delete from bookings')).toMatchObject({
