@@ -8,6 +8,7 @@ import {
   isNotNullViolation,
   isUniqueViolation,
   ResilientPostgresDialect,
+  toIssues,
   violationIn,
 } from '@moorings/kysely'
 import { CamelCasePlugin, Kysely, sql } from 'kysely'
@@ -103,6 +104,26 @@ describe('E2: guards through Kysely', () => {
       const moved = await failing(cased.insertInto('customers').values({ id: 2, homeTown: 'London', zip: 'N1' }))
       expect(isUniqueViolation<Cased>(moved, 'customers', ['homeTown', 'zip'])).toBe(true)
       expect(isUniqueViolation<Cased>(moved, 'customers', 'homeTown')).toBe(false)
+    } finally {
+      await cased.destroy()
+    }
+  })
+
+  it('go with issues that have the CamelCasePlugin’s names, where the option asks for them', async () => {
+    interface Cased {
+      customers: { id: number; homeTown: string | null; zip: string | null }
+    }
+    const plugin = new (class extends CamelCasePlugin {
+      cased = (name: string) => this.camelCase(name)
+    })()
+    const resilience = { pool: { min: 0 }, errors: { casing: 'camelCase' } } as const
+    const own = new ResilientPostgresDialect({ connection: database.url, resilience })
+    const cased = new Kysely<Cased>({ dialect: own, plugins: [plugin] })
+    try {
+      const moved = await failing(cased.insertInto('customers').values({ id: 2, homeTown: 'London', zip: 'N1' }))
+      expect(toIssues(moved)?.map(({ path }) => path)).toEqual([['homeTown'], ['zip']])
+      expect(violationIn(moved)?.keys).toEqual(violationIn(moved)?.columns?.map(plugin.cased))
+      expect(isUniqueViolation<Cased>(moved, 'customers', ['homeTown', 'zip'])).toBe(true)
     } finally {
       await cased.destroy()
     }

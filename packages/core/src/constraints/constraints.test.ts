@@ -208,6 +208,25 @@ describe('what the user says', () => {
     expect(driver.lookups).toEqual([])
   })
 
+  it('gives keys in camel case, as Kysely’s plugin has them, where no schema tells any', () => {
+    const columns = ['display_name', 'born__on_2', '_home', 'zip_', 'URL', 'x']
+    const { pool } = pooled({ casing: 'camelCase', columns: { users_email_key: columns } })
+    const error = violated()
+    pool.constraints.complete(error)
+    expect(error.keys).toEqual(['displayName', 'bornOn2', '_home', 'zip', 'URL', 'x'])
+    pool.constraints.register([{ ...emailKey, columns: ['e_mail'], keys: ['mail'] }])
+    const told = violated()
+    pool.constraints.complete(told)
+    expect(told.keys).toEqual(['mail'])
+  })
+
+  it('gives the key of a column that may not be null in camel case, its partitioned table looked up all the same', async () => {
+    const scene = pooled({ casing: 'camelCase' })
+    const error = new NotNullViolationError('null', { schema: 'public', table: 'users', columns: ['first_name'] })
+    expect(await completed(scene, error)).toMatchObject({ keys: ['firstName'] })
+    expect(scene.driver.lookups).toHaveLength(1)
+  })
+
   it('goes behind what a schema tells', () => {
     const { pool } = pooled({ columns: { users_email_key: ['a'] } })
     pool.constraints.register([emailKey])

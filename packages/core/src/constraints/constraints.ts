@@ -144,7 +144,7 @@ export class Constraints<C extends Connection = Connection> {
     const words = this.#words(error)
     Object.assign(error, {
       columns,
-      keys: error.keys ?? (columns && this.#keysOf(error, columns)),
+      keys: error.keys ?? (columns && (this.#keysOf(error, columns) ?? this.#casedOf(columns))),
       userMessage: words?.message ?? this.#kindMessage(error),
       path: words?.path,
       userCode: words?.code,
@@ -163,6 +163,10 @@ export class Constraints<C extends Connection = Connection> {
       this.#registered.keysOf(schema, table, columns) ??
       this.#registered.keysOf(partitionOf?.schema, partitionOf?.table, columns)
     )
+  }
+
+  #casedOf(columns: readonly string[]): string[] | undefined {
+    return this.#options.casing === undefined ? undefined : columns.map(camelCase)
   }
 
   // --- what the user says ---
@@ -199,6 +203,11 @@ function better(
   const names = new Set(registered.columns)
   const isSame = names.size === looked.columns.length && looked.columns.every((column) => names.has(column))
   return isSame ? registered : looked
+}
+
+/** As Kysely's CamelCasePlugin has it. */
+function camelCase(name: string): string {
+  return name.charAt(0) + name.slice(1).replace(/_+([^_]?)/g, (_, next: string) => next.toUpperCase())
 }
 
 function isStillReferenced(error: ConstraintViolationError): boolean {

@@ -62,6 +62,7 @@ describe('resilience.errors', () => {
     [{ columns: { a: [''] } }, 'resilience.errors.columns.a[0]', 'a column name'],
     [{ lookupTimeoutMs: -1 }, 'resilience.errors.lookupTimeoutMs', 'an integer >= 0 and <= 2147483647 (milliseconds)'],
     [{ exposeValues: 'yes' }, 'resilience.errors.exposeValues', 'true or false'],
+    [{ casing: 'snake_case' }, 'resilience.errors.casing', "'camelCase'"],
     [{ style: 'bare' }, 'resilience.errors.style', "'direct' or 'wrapped'"],
     [{ message: {} }, 'resilience.errors.message', 'nothing by this name; did you mean messages?'],
   ])('refuses %j, saying where and what is allowed', (given, path, allowed) => {

@@ -59,6 +59,12 @@ export interface ErrorOptions {
    */
   exposeValues?: boolean | undefined
   /**
+   * What the application calls columns that no ORM's schema tells of: `camelCase` for who uses Kysely's CamelCasePlugin, so
+   * that `error.keys`, issues and problems have `displayName` for `display_name`. Kysely shows its plugins to no dialect.
+   * Default: nothing, and issues have the database's names.
+   */
+  casing?: 'camelCase' | undefined
+  /**
    * How Drizzle throws: `direct` our errors themselves, `wrapped` in its own DrizzleQueryError, whose message has the
    * parameters. Default `direct`. Kysely throws ours in any case.
    */
@@ -72,6 +78,7 @@ export interface ResolvedErrorOptions {
   readonly columns: ReadonlyMap<string, readonly string[]>
   readonly lookupTimeoutMs: number
   readonly exposeValues: boolean
+  readonly casing?: 'camelCase' | undefined
   readonly style: 'direct' | 'wrapped'
 }
 
@@ -133,6 +140,7 @@ export const errorOptions = strictOptions({
   ),
   lookupTimeoutMs: milliseconds(0).default(1_000),
   exposeValues: flag().default(false),
+  casing: word(['camelCase']).optional(),
   style: word(['direct', 'wrapped']).default('direct'),
 } satisfies Record<keyof ErrorOptions, z.ZodType>)
 
