@@ -1,6 +1,7 @@
 // Opened and closed by hand, and shut down: from each state.
 
-import { describe, expect, it } from '@jest/globals'
+import { describe, expect, it, jest } from '@jest/globals'
+import Opossum from 'opossum'
 import { CircuitOpenError } from '../errors.js'
 import {
   type Breaking,
@@ -88,8 +89,6 @@ describe('F4: reset()', () => {
     breaker.reset()
     await call?.fail()
     expect([breaker.state, breaker.retryInMs, clock.holding]).toEqual(['closed', undefined, 0])
-    await clock.advance(3_600_000)
-    expect([breaker.state, clock.pending]).toEqual(['closed', 0])
     await fail(breaker, 4)
     expect(breaker.state).toBe('closed')
     await fail(breaker)
@@ -98,6 +97,31 @@ describe('F4: reset()', () => {
     await succeed(breaker)
     expect(breaker.state).toBe('closed')
   })
+
+  it.each(each)('F4: leaves nothing that opens it later, when it was %s', async (name) => {
+    const { breaker, clock } = await inState(name)
+    breaker.reset()
+    await clock.advance(3_600_000)
+    expect([breaker.state, clock.pending]).toEqual(['closed', 0])
+  })
+})
+
+it('F4: says for how long it has let calls through, or not, whoever it was that wanted it so', async () => {
+  const { breaker, clock } = breaking()
+  const sinceMs = async (act: () => void) => {
+    await clock.advance(100)
+    act()
+    const before = breaker.stats().sinceMs
+    await clock.advance(10)
+    return [breaker.state, before]
+  }
+  expect(await sinceMs(() => breaker.forceClose())).toEqual(['forced-closed', 100])
+  expect(await sinceMs(() => breaker.forceOpen())).toEqual(['forced-open', 0])
+  expect(await sinceMs(() => breaker.forceOpen())).toEqual(['forced-open', 110])
+  expect(await sinceMs(() => breaker.reset())).toEqual(['closed', 0])
+  await fail(breaker, 5)
+  expect(await sinceMs(() => breaker.forceOpen())).toEqual(['forced-open', 100])
+  expect(await sinceMs(() => breaker.shutdown())).toEqual(['closed', 0])
 })
 
 describe('F4: shutdown()', () => {
@@ -121,5 +145,14 @@ describe('F4: shutdown()', () => {
     expect(breaker.state).toBe('closed')
     breaker.reset()
     expect(breakers()).not.toContain(breaker)
+  })
+
+  it('F4: shuts opossum down', async () => {
+    const shutdown = jest.spyOn(Opossum.prototype, 'shutdown')
+    const { breaker } = await broken()
+    breaker.shutdown()
+    breaker.shutdown()
+    expect(shutdown).toHaveBeenCalledTimes(1)
+    shutdown.mockRestore()
   })
 })

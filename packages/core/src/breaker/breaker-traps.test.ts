@@ -151,6 +151,8 @@ describe('F4: timers', () => {
     expect([breaker.state, jest.getTimerCount()]).toEqual(['open', 1])
     await jest.advanceTimersByTimeAsync(1_000)
     expect(breaker.state).toBe('half-open')
+    await fail(breaker)
+    expect(jest.getTimerCount()).toBe(1)
     breaker.shutdown()
     expect(jest.getTimerCount()).toBe(0)
   })

@@ -65,6 +65,33 @@ describe('F4: guard()', () => {
     expect(breakers()).toEqual([])
   })
 
+  it('F4: has its breaker do as its options say', async () => {
+    const failing = guard(() => Promise.reject(down), {
+      ...external,
+      errorThresholdPercentage: 99,
+      rollingWindowMs: 100,
+    })
+    const passes = async (times: number) => {
+      for (let n = 0; n < times; n++) await expect(failing()).rejects.toBe(down)
+      return failing.breaker.state
+    }
+    expect(await passes(4)).toBe('closed')
+    await jest.advanceTimersByTimeAsync(100)
+    expect(await passes(4)).toBe('closed')
+    expect(await passes(1)).toBe('open')
+    let fine = true
+    const mixed = guard(
+      async () => {
+        if (!fine) throw down
+      },
+      { ...external, errorThresholdPercentage: 99 },
+    )
+    await mixed()
+    fine = false
+    for (let n = 0; n < 20; n++) await expect(mixed()).rejects.toBe(down)
+    expect(mixed.breaker.state).toBe('closed')
+  })
+
   it('F4: begins no work before its first call', () => {
     guard(async () => 1, { ...external, timeoutMs: 50 })
     expect(jest.getTimerCount()).toBe(0)
