@@ -29,7 +29,10 @@ const places: readonly [parent: string, name: RegExp, rest: string][] = [
   ['/opt/homebrew/opt', /^postgresql(@\d+)?$/, 'bin'],
   ['/usr/local/opt', /^postgresql(@\d+)?$/, 'bin'],
   ['/home/linuxbrew/.linuxbrew/opt', /^postgresql(@\d+)?$/, 'bin'],
-  ['/usr/local', /^(pgsql|bin)$/, ''],
+  // Built from its sources; FreeBSD
+  ['/usr/local', /^pgsql$/, 'bin'],
+  ['/usr/local', /^bin$/, ''],
+  // Postgres.app
   ['/Applications/Postgres.app/Contents/Versions', /^\d+$/, 'bin'],
 ]
 
