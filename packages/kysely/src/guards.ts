@@ -24,17 +24,27 @@ interface ByName {
 type Target<DB> =
   | readonly []
   | readonly [constraint: ByName]
-  | { [Table in Name<DB>]: readonly [table: Table, columns?: Columns<DB[Table]>] }[Name<DB>]
+  | (keyof DB extends never
+      ? readonly [table: Missing<Hint>, columns?: string | readonly string[]]
+      : { [Table in Name<DB>]: readonly [table: Table, columns?: Columns<DB[Table]>] }[Name<DB>])
 
 /** Without a database interface there is no table that could be named. */
 type NoTables = Record<never, never>
+
+/** Nothing is of this type: the compiler's message quotes what is missing. */
+interface Missing<What extends string> extends ByName {
+  readonly [missing]: What
+}
+declare const missing: unique symbol
+type Hint = 'the database interface as a type argument: isUniqueViolation<Database>(error, …)'
 
 /**
  * Tells the violations of one kind: of any constraint; of one of a table, which may be a partition of it; of one on exactly
  * this column, or on exactly these columns, in any order; or of the one of that name. It looks along the causes of what was
  * caught, and never throws.
  *
- * Tables and columns are named as in the database interface. `'audit.users'` is the table of that schema, `'users'` the one
+ * Tables and columns are named as in the database interface, which is given as a type argument: a column, or an array of
+ * all the columns of the constraint. `{ constraint: 'users_email_key' }` needs none. `'audit.users'` is the table of that schema, `'users'` the one
  * of that name in any schema. Names in camel case are those that Kysely's CamelCasePlugin makes of the database's, too.
  */
 export type ViolationGuard<Violation extends ConstraintViolationError> = <DB = NoTables>(
