@@ -2,8 +2,7 @@
 // no two transfers wait for each other.
 
 import { eq, sql } from 'drizzle-orm'
-import { integer, pgTable, text } from 'drizzle-orm/pg-core'
-import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
+import { integer, type PgDatabase, type PgQueryResultHKT, pgTable, text } from 'drizzle-orm/pg-core'
 import { type Kysely, sql as kyselySql } from 'kysely'
 import type { Transfer } from './history.js'
 
@@ -21,7 +20,7 @@ export interface Tables {
 }
 
 export async function moveWithDrizzle(
-  tx: Pick<PostgresJsDatabase, 'insert' | 'update'>,
+  tx: Pick<PgDatabase<PgQueryResultHKT>, 'insert' | 'update'>,
   transfer: Transfer,
 ): Promise<void> {
   await tx.insert(journal).values(transfer)

@@ -107,7 +107,7 @@ async function underWay({ crashes }: Place, bank: Bank, options: RunOptions): Pr
   return history
 }
 
-function inventTransfer(number: number, { seed, accounts }: { seed: number; accounts: number }): Transfer {
+export function inventTransfer(number: number, { seed, accounts }: { seed: number; accounts: number }): Transfer {
   const random = seeded(seed ^ Math.imul(number, 0xc2b2ae35))
   const upTo = (limit: number) => Math.floor(random() * limit)
   const debited = 1 + upTo(accounts)
