@@ -39,16 +39,20 @@ export interface Fault {
   strike(strike: Strike): Promise<unknown>
 }
 
+const idleMs = 2_000
 const outageMs = 3_000
 const freezeMs = 5_000
 
 export const faults: readonly Fault[] = [
   {
     name: 'idle connections killed',
-    what: 'While nobody asks anything the server ends every connection (`pg_terminate_backend`). Then the load goes on.',
+    what: 'Nobody asks anything for 2 s; meanwhile the server ends every connection (`pg_terminate_backend`). Then the load goes on.',
     atRest: true,
     quick: true,
-    strike: ({ admin, user }) => killBackends(admin, 'usename = $1', [user]),
+    async strike({ admin, user, lasts }) {
+      await lasts(idleMs)
+      await killBackends(admin, 'usename = $1', [user])
+    },
   },
   {
     name: 'killed in a statement',
@@ -107,10 +111,11 @@ export const faults: readonly Fault[] = [
   },
   {
     name: 'black hole while idle',
-    what: 'While nobody asks anything the network forgets every connection: what is sent gets no answer, and no error. New connections work. Then the load goes on.',
+    what: 'Nobody asks anything for 2 s; meanwhile the network forgets every connection: what is sent gets no answer, and no error. New connections work. Then the load goes on.',
     atRest: true,
     quick: true,
-    async strike({ proxy }) {
+    async strike({ proxy, lasts }) {
+      await lasts(idleMs)
       for (const connection of proxy.connections) connection.swallow('both')
     },
   },
