@@ -202,8 +202,8 @@ here('in a server that speaks any other language', () => {
       it('E1: violations are told as whole', async () => {
         const release = await releaseOf(scene.admin)
         const db = scene.open(orm)
-        for (const [, sql, told] of [...cases, ...partitions]) {
-          expect(await violates(db, sql)).toMatchObject(toldBy(release, told))
+        for (const [what, sql, told] of [...cases, ...partitions]) {
+          expect([what, await violates(db, sql)]).toMatchObject([what, toldBy(release, told)])
         }
         const mute = scene.open(orm, { errors: { lookupTimeoutMs: 0, exposeValues: true } })
         const { columns, values, message } = await violates(mute, taken)

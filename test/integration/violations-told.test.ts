@@ -86,14 +86,14 @@ describe.each([...nesting, drizzle1Orm])('E1: in a nested transaction of $name',
     const db = scene.open(orm)
     await db.transaction(async (tx) => {
       await tx.insert('kept')
-      for (const [, sql, expected] of [...cases, ...partitions, ...raised]) {
+      for (const [what, sql, expected] of [...cases, ...partitions, ...raised]) {
         const told = await violationOf(
           tx.nested(async (nested) => {
             await nested.insert('undone')
             await nested.query(sql)
           }),
         )
-        expect(told).toMatchObject(toldBy(release, expected))
+        expect([what, told]).toMatchObject([what, toldBy(release, expected)])
       }
       await tx.insert('kept, too')
     })
