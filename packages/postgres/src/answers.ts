@@ -51,7 +51,10 @@ export class Answers {
       this.#forget(job)
       job.reject(error)
     }
-    job.hurry = tell
+    job.hurry = () => {
+      if (typeof error === 'object' && error !== null) this.#parts.hurry?.(error)
+      tell()
+    }
     void completing.then(tell)
   }
 

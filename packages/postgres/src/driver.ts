@@ -219,6 +219,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       timeoutMs: this.#statement.timeoutMs,
       cancelTimeoutMs: this.#statement.cancelTimeoutMs,
       complete: (error, completion) => this.constraints?.complete(error, completion),
+      hurry: (error) => this.constraints?.hurry(error),
     })
     const abort = () => connection.destroy(classify(signal.reason, 'connect'))
     signal.addEventListener('abort', abort, { once: true })

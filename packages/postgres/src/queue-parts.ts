@@ -35,4 +35,6 @@ export interface QueueParts {
   readonly cancelTimeoutMs: number
   /** Adds to the error of a violated constraint what is known of that. It may take a while; it never rejects. */
   readonly complete?: (error: unknown, completion: Completion) => Promise<void> | undefined
+  /** Ends the wait for that, with what is known by then. */
+  readonly hurry?: (error: object) => void
 }

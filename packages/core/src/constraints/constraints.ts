@@ -42,6 +42,8 @@ export class Constraints<C extends Connection = Connection> {
   readonly #lookups: Lookups<C>
   readonly #said: SaidOfConstraints<C>
   readonly #completed = new WeakSet<object>()
+  /** Ends the wait for what is looked up. */
+  readonly #waiting = new WeakMap<object, () => void>()
 
   constructor(options: ResolvedErrorOptions, parts: ConstraintsParts<C>) {
     this.#options = options
@@ -74,7 +76,7 @@ export class Constraints<C extends Connection = Connection> {
     try {
       const found = this.#find(error, holds, wait)
       if (!(found instanceof Promise)) return this.#finish(error, found)
-      return found.then((facts) => this.#finish(error, facts)).catch(() => {})
+      return this.#finishLater(error, found)
     } catch {
       // Whatever is wrong here, the violation is to be told.
       return undefined
@@ -90,10 +92,32 @@ export class Constraints<C extends Connection = Connection> {
     return this.#said.check()
   }
 
+  /** Whoever waits for this violation may not wait any longer: it is told with what is at hand. */
+  hurry(error: object): void {
+    this.#waiting.get(error)?.()
+  }
+
   /** The pool closes: whoever waits is told at once. */
   end(): void {
     this.#catalogue.end()
     this.#lookups.end()
+  }
+
+  #finishLater(error: ConstraintViolationError, found: Promise<ConstraintFacts | undefined>): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (facts?: ConstraintFacts) => {
+        // Once: what is found later is for the next one.
+        if (!this.#waiting.delete(error)) return
+        try {
+          this.#finish(error, facts)
+        } catch {
+          // As above.
+        }
+        resolve()
+      }
+      this.#waiting.set(error, end)
+      found.then(end, () => end())
+    })
   }
 
   #find(

@@ -118,7 +118,11 @@ async function carryOut<C extends Connection, T>(
     return { failed: { error: telling, causes } }
   }
   // COMMIT cannot be taken back: whether it happened is found out.
-  limits.whenOver = givingUp(lease)
+  const giveUp = givingUp(lease)
+  limits.whenOver = (error) => {
+    giveUp(error)
+    transaction.hurry()
+  }
   try {
     await transaction.commit()
     return { result }

@@ -3,7 +3,12 @@
 
 import type { Connection } from '../driver.js'
 import { causesOf } from '../errors/causes.js'
-import { CommitOutcomeUnknownError, isMooringsError, RetriesExhaustedError } from '../errors.js'
+import {
+  CommitOutcomeUnknownError,
+  ConstraintViolationError,
+  isMooringsError,
+  RetriesExhaustedError,
+} from '../errors.js'
 import { publish } from '../events.js'
 import type { Pool } from '../pool/pool.js'
 import { tellFailed } from './after.js'
@@ -42,7 +47,10 @@ export class Retries<C extends Connection> {
     this.#errors.push(error)
     // Nobody knows whether it was applied: that goes before why it was ended.
     if (error instanceof CommitOutcomeUnknownError) throw error
-    if (this.#limits.over !== undefined) throw this.#limits.over
+    if (this.#limits.over !== undefined) {
+      // It had failed by itself; its time was over only while that was looked up, or undone.
+      throw error instanceof ConstraintViolationError ? error : this.#limits.over
+    }
     const reason = retry === false ? undefined : this.#reason(causes, retry)
     if (retry === false || reason === undefined) throw error
     const delayMs = this.#delay(reason, retry)

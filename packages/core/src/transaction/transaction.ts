@@ -103,6 +103,8 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   #running = false
   /** When it was rolled back, if it was. */
   #undoneAt: number | undefined
+  /** What COMMIT was refused for, while that is looked up. */
+  #refused: MooringsError | undefined
   #abort: AbortController | undefined
   /** Why its context's signal has fired, if it has. */
   #over: { readonly reason: unknown } | undefined
@@ -284,8 +286,14 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   async #complete(refused: MooringsError): Promise<void> {
     const completing = this.#pool.constraints.complete(refused)
     if (completing === undefined) return
+    this.#refused = refused
     this.#lease.release()
     await completing
+  }
+
+  /** It may not take any longer: what COMMIT was refused for is told with what is known of it. */
+  hurry(): void {
+    if (this.#refused !== undefined) this.#pool.constraints.hurry(this.#refused)
   }
 
   #refusedCommit(): MooringsError | undefined {
