@@ -103,6 +103,32 @@ describe.each(everyOrm)('$name', (orm: Orm) => {
     expect(mended.pairs[0]?.advice[0]?.kind).toBe('parent-first')
   })
 
+  it('E6: parents deleted, and children inserted for those of each other: the order of the parents', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
+    await deadlock(
+      scene.admin,
+      db,
+      ['delete from parents where id = 1', 'insert into children values (1, 2)'],
+      ['delete from parents where id = 2', 'insert into children values (2, 1)'],
+    )
+    const [pair] = (await db.pool.deadlockReport()).pairs
+    const advice = pair?.advice.map(({ kind }) => kind)
+    expect(advice).toEqual(['foreign-key-index', 'parent-first', 'row-order', 'retry'])
+    expect(pair?.advice[2]?.text).toContain('Rows of parents ')
+  })
+
+  it('E6: children inserted, and parents of those of each other deleted: what the foreign key has locked', async () => {
+    const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
+    await deadlock(
+      scene.admin,
+      db,
+      ['insert into children values (1, 1)', 'delete from parents where id = 2'],
+      ['insert into children values (2, 2)', 'delete from parents where id = 1'],
+    )
+    const [pair] = (await db.pool.deadlockReport()).pairs
+    expect(pair?.advice.map(({ kind }) => kind)).toEqual(['parent-first', 'row-order', 'retry'])
+  })
+
   it('E6: keys inserted in opposite order: the index where they met is told as its table', async () => {
     const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } })
     const insert = (name: string) => `insert into slots values ('${name}')`

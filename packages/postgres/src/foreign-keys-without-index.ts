@@ -1,5 +1,5 @@
-// What the catalogue knows of relations that deadlocks were about: which tables they are, and which foreign keys of these
-// tables have no index. PostgreSQL makes none by itself: to see whether a parent that is deleted has children it then reads
+// What the catalogue knows of relations that deadlocks were about: which tables they are, and which of them foreign keys
+// refer to, and which foreign keys of theirs have no index. PostgreSQL makes none by itself: to see whether a parent that is deleted has children it then reads
 // their whole table, and holds its locks for as long.
 
 import type { Relations, UnindexedForeignKey } from '@moorings/core'
@@ -12,7 +12,10 @@ const MOST = 50
 
 /** Indexes stand for their tables. The number of this database stands beside a relation's where the server says where it waited. */
 const tablesQuery = `
-  select distinct c.relname as name, c.oid::text as id, coalesce(t.relname, c.relname) as "table"
+  select distinct c.relname as name, c.oid::text as id, coalesce(t.relname, c.relname) as "table",
+    exists (
+      select from pg_catalog.pg_constraint k where k.contype = 'f' and k.confrelid = coalesce(t.oid, c.oid)
+    )::text as parent
   from pg_catalog.pg_class c
     left join pg_catalog.pg_index i on i.indexrelid = c.oid
     left join pg_catalog.pg_class t on t.oid = i.indrelid
@@ -68,14 +71,16 @@ export async function relationsOf(
     return rows
   }
   const tables = new Map<string | number, string>()
-  for (const { name, id, table } of await ask(tablesQuery, names, ids)) {
+  const parents = new Set<string>()
+  for (const { name, id, table, parent } of await ask(tablesQuery, names, ids)) {
     if (typeof table !== 'string') continue
+    if (parent === 'true') parents.add(table)
     if (names.some((wanted) => wanted === name)) tables.set(String(name), table)
     if (ids.includes(Number(id))) tables.set(Number(id), table)
   }
-  if (tables.size === 0) return { tables, unindexed: [] }
+  if (tables.size === 0) return { tables, parents, unindexed: [] }
   const found = await ask(unindexedQuery, [...new Set(tables.values())])
-  return { tables, unindexed: found.map(foreignKey) }
+  return { tables, parents, unindexed: found.map(foreignKey) }
 }
 
 function foreignKey(row: Readonly<Record<string, unknown>>): UnindexedForeignKey {

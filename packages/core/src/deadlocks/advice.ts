@@ -46,15 +46,17 @@ export interface DeadlockAdvice {
 /** What advice is drawn from. */
 export interface Pattern {
   readonly sides: readonly DeadlockSide[]
-  /** Whether foreign keys were being checked. */
-  readonly checksForeignKey: boolean
+  /** Tables where a foreign key's rows were being looked for. */
+  readonly checked: readonly string[]
+  /** Tables that foreign keys refer to. */
+  readonly parents: ReadonlySet<string>
   /** Of the tables involved. */
   readonly unindexed: readonly UnindexedForeignKey[]
   readonly severity: 'low' | 'medium' | 'high'
 }
 
 /** What is most likely to help first. */
-export function adviceOn({ sides, checksForeignKey, unindexed, severity }: Pattern): readonly DeadlockAdvice[] {
+export function adviceOn({ sides, checked, parents, unindexed, severity }: Pattern): readonly DeadlockAdvice[] {
   const targets = sides.map(({ statement }) => (statement === undefined ? undefined : targetOf(statement)))
   const advice: DeadlockAdvice[] = []
   const give = (kind: AdviceKind, text: string) => advice.push({ kind, text })
@@ -74,13 +76,16 @@ export function adviceOn({ sides, checksForeignKey, unindexed, severity }: Patte
       `${table} (${columns.join(', ')}) refers to ${references.table} and has no index: each delete or change of key there reads all of ${table} while it holds its locks. ${remedy}`,
     )
   }
-  if (checksForeignKey) {
+  const parent = targets.find((target) => target?.action === 'delete' && parents.has(target.relation ?? ''))?.relation
+  if (checked.length > 0)
+    give('parent-first', `A foreign key was being checked, which locks the parent's row: ${lockParents}`)
+  else if (parent !== undefined) {
     give(
       'parent-first',
-      "A foreign key was being checked, which locks the parent's row: lock it before its children are written or deleted, by SELECT … FOR NO KEY UPDATE where it stays and FOR UPDATE where it is to be deleted",
+      `Foreign keys refer to ${parent}: where these transactions have written children before, that has locked the parents' rows: ${lockParents}`,
     )
   }
-  const order = orderOf(targets)
+  const order = orderOf(targets, checked)
   if (order !== undefined) advice.push(order)
   if (targets.some((target) => target?.action === 'lock-rows' || target?.action === 'lock-table')) {
     give(
@@ -97,6 +102,9 @@ export function adviceOn({ sides, checksForeignKey, unindexed, severity }: Patte
   return advice
 }
 
+const lockParents =
+  'lock it before its children are written or deleted, by SELECT … FOR NO KEY UPDATE where it stays and FOR UPDATE where it is to be deleted'
+
 function locksTables(sides: readonly DeadlockSide[], targets: readonly (StatementTarget | undefined)[]): boolean {
   return (
     sides.some(({ waitsFor }) => waitsFor === 'relation') || targets.some((target) => target?.action === 'lock-table')
@@ -104,7 +112,10 @@ function locksTables(sides: readonly DeadlockSide[], targets: readonly (Statemen
 }
 
 /** Each waits for a row in the table that its statement is about; what it waits for, the other one has locked before. */
-function orderOf(targets: readonly (StatementTarget | undefined)[]): DeadlockAdvice | undefined {
+function orderOf(
+  targets: readonly (StatementTarget | undefined)[],
+  checked: readonly string[],
+): DeadlockAdvice | undefined {
   const known = targets.filter((target) => target?.relation !== undefined)
   const tables = [...new Set(known.map((target) => target?.relation))]
   const [table] = tables
@@ -117,11 +128,18 @@ function orderOf(targets: readonly (StatementTarget | undefined)[]): DeadlockAdv
     }
   }
   if (known.every((target) => target?.action === 'insert')) {
+    const [parents] = checked
+    // It is not for keys of theirs that they wait, but for rows that they refer to.
+    if (parents !== undefined) return rowOrder(parents)
     return {
       kind: 'insert-order',
       text: `The same unique keys of ${table} are inserted in different orders: sort rows by that key before they are inserted`,
     }
   }
+  return rowOrder(table)
+}
+
+function rowOrder(table: string): DeadlockAdvice {
   return {
     kind: 'row-order',
     text: `Rows of ${table} are locked in different orders: change them in the order of their key, or lock them all at once before the first change: SELECT … FROM ${table} WHERE … ORDER BY key FOR UPDATE`,

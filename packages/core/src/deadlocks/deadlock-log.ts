@@ -18,8 +18,8 @@ export interface KnownPair {
   readonly relations: Set<string>
   /** Relations of which the server has told the number only. */
   readonly relationIds: Set<number>
-  /** Whether a foreign key was being checked. */
-  checksForeignKey: boolean
+  /** Tables where a foreign key's rows were being looked for. */
+  readonly checked: Set<string>
   /** Deadlocks in an hour, when it was last reckoned. */
   rate: number
 }
@@ -45,20 +45,22 @@ export class DeadlockLog {
       sides: ordered.map((side) => ({ ...side, pid: undefined })),
       relations: new Set(),
       relationIds: new Set(),
-      checksForeignKey: false,
+      checked: new Set(),
       rate: 0,
     })
     const now = this.#wallClock()
     const before = this.#tally.lastSeenAt(name) ?? now
     const { thing: pair } = this.#tally.note(name, make, now)
     pair.rate = decayed(pair.rate, now - before) + 1
-    pair.checksForeignKey ||= checked.length > 0
     for (const { relation, waitsFor, objects, statement } of sides) {
       const shown = statement === undefined ? undefined : targetOf(statement).relation
       for (const known of [relation, shown]) if (known !== undefined) add(pair.relations, known)
       if (waitsFor === 'relation' || waitsFor === 'row') for (const id of objects) add(pair.relationIds, id)
     }
-    for (const table of checked) add(pair.relations, table)
+    for (const table of checked) {
+      add(pair.checked, table)
+      add(pair.relations, table)
+    }
   }
 
   get total(): number {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import type { UnindexedForeignKey } from './advice.js'
+import type { DeadlockAdvice, UnindexedForeignKey } from './advice.js'
 import type { Deadlock, DeadlockSide } from './deadlock.js'
 import { DeadlockLog } from './deadlock-log.js'
 import { deadlockReport, type Relations } from './deadlock-report.js'
@@ -17,7 +17,7 @@ function between(...sides: DeadlockSide[]): Deadlock {
 
 /** A catalogue in which every name is a table. */
 async function everyTable(names: readonly string[]): Promise<Relations> {
-  return { tables: new Map(names.map((name) => [name, name])), unindexed: [] }
+  return { tables: new Map(names.map((name) => [name, name])), parents: new Set(), unindexed: [] }
 }
 
 function logging() {
@@ -29,11 +29,15 @@ function logging() {
 const setA = side('update a set x = ?')
 const setB = side('update b set x = ?')
 
-async function kindsFor(deadlock: Deadlock, unindexed: readonly UnindexedForeignKey[] = []): Promise<string[]> {
+async function adviceFor(deadlock: Deadlock, known: Partial<Relations> = {}): Promise<readonly DeadlockAdvice[]> {
   const log = new DeadlockLog()
   log.noted(deadlock)
-  const { pairs } = await deadlockReport(log, async (names) => ({ ...(await everyTable(names)), unindexed }))
-  return pairs.flatMap(({ advice }) => advice.map(({ kind }) => kind))
+  const { pairs } = await deadlockReport(log, async (names) => ({ ...(await everyTable(names)), ...known }))
+  return pairs.flatMap(({ advice }) => advice)
+}
+
+async function kindsFor(deadlock: Deadlock, known: Partial<Relations> = {}): Promise<string[]> {
+  return (await adviceFor(deadlock, known)).map(({ kind }) => kind)
 }
 
 describe('pairs', () => {
@@ -151,9 +155,33 @@ describe('advice', () => {
       references: { schema: 'public', table: 'parents' },
       remedy: 'CREATE INDEX CONCURRENTLY ON "public"."children" ("parent_id")',
     }
-    expect(await kindsFor(deadlock, [key])).toEqual(['foreign-key-index', 'parent-first', 'table-order', 'retry'])
+    expect(await kindsFor(deadlock, { unindexed: [key] })).toEqual([
+      'foreign-key-index',
+      'parent-first',
+      'table-order',
+      'retry',
+    ])
     const elsewhere = { ...key, table: 'others' }
-    expect(await kindsFor(deadlock, [elsewhere])).toEqual(['parent-first', 'table-order', 'retry'])
+    expect(await kindsFor(deadlock, { unindexed: [elsewhere] })).toEqual(['parent-first', 'table-order', 'retry'])
+  })
+
+  it('for inserts that wait for a parent: the order of the parents, not of keys of their own', async () => {
+    const insert = side('insert into orders values (?)')
+    const deadlock: Deadlock = { sides: [{ ...insert, relation: 'users' }, insert], checked: ['users'] }
+    const advice = await adviceFor(deadlock)
+    expect(advice.map(({ kind }) => kind)).toEqual(['parent-first', 'row-order', 'retry'])
+    expect(advice[1]?.text).toContain('Rows of users ')
+  })
+
+  it('for rows deleted that foreign keys refer to: that children written before have locked them, too', async () => {
+    const remove = side('delete from users where id = $1')
+    const deadlock = between({ ...remove, relation: 'users' }, remove)
+    const advice = await adviceFor(deadlock, { parents: new Set(['users']) })
+    expect(advice.map(({ kind }) => kind)).toEqual(['parent-first', 'row-order', 'retry'])
+    expect(advice[0]?.text).toContain('Foreign keys refer to users')
+    expect(await kindsFor(deadlock)).toEqual(['row-order', 'retry'])
+    const update = side('update users set name = ?')
+    expect(await kindsFor(between(update, update), { parents: new Set(['users']) })).toEqual(['row-order', 'retry'])
   })
 
   it('for locks of tables, explicit ones, and advisory ones', async () => {
@@ -210,7 +238,7 @@ describe('a report', () => {
       ['a_key', 'a'],
       [7, 'seven'],
     ])
-    const report = await deadlockReport(log, async () => ({ tables, unindexed: [] }))
+    const report = await deadlockReport(log, async () => ({ tables, parents: new Set(), unindexed: [] }))
     expect(report.pairs[0]?.tables).toEqual(['a', 'seven'])
   })
 

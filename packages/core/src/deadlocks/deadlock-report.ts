@@ -44,6 +44,8 @@ export interface DeadlockReport {
 export interface Relations {
   /** The tables that names and numbers of tables and indexes stand for. */
   readonly tables: ReadonlyMap<string | number, string>
+  /** Of these tables those that foreign keys refer to. */
+  readonly parents: ReadonlySet<string>
   /** Of those tables, and to them. */
   readonly unindexed: readonly UnindexedForeignKey[]
 }
@@ -56,7 +58,7 @@ export async function deadlockReport(
   const { pairs, total, since, others } = log
   const names = [...new Set(pairs.flatMap(({ thing }) => [...thing.relations]))].slice(0, MOST_ASKED)
   const ids = [...new Set(pairs.flatMap(({ thing }) => [...thing.relationIds]))].slice(0, MOST_ASKED)
-  let relations: Relations | undefined = { tables: new Map(), unindexed: [] }
+  let relations: Relations | undefined = { tables: new Map(), parents: new Set(), unindexed: [] }
   if (names.length + ids.length > 0) relations = await ask(names, ids).catch(() => undefined)
   return {
     since,
@@ -69,7 +71,7 @@ export async function deadlockReport(
 
 function described(pair: LoggedPair, relations: Relations | undefined): DeadlockPair {
   const { thing, count, firstSeenAt, lastSeenAt } = pair
-  const { sides, checksForeignKey } = thing
+  const { sides, checked } = thing
   const perHour = Math.round(pair.perHour * 100) / 100
   const severity = perHour >= HIGH ? 'high' : perHour >= MEDIUM ? 'medium' : 'low'
   const tables = tablesOf(pair, relations)
@@ -84,7 +86,7 @@ function described(pair: LoggedPair, relations: Relations | undefined): Deadlock
     lastSeenAt,
     perHour,
     severity,
-    advice: adviceOn({ sides, checksForeignKey, unindexed, severity }),
+    advice: adviceOn({ sides, checked: [...checked], parents: relations?.parents ?? new Set(), unindexed, severity }),
   }
 }
 

@@ -23,6 +23,6 @@ export interface DeadlockSide {
 export interface Deadlock {
   /** Each waits for the next, and the last for the first, which is the victim. */
   readonly sides: readonly DeadlockSide[]
-  /** Tables whose foreign keys were being checked when the victim was blocked. */
+  /** Tables where the server was looking for a foreign key's rows when the victim was blocked. */
   readonly checked: readonly string[]
 }
