@@ -82,7 +82,7 @@ describe('a list of users', () => {
     expect(await api.ask('GET', '/users/2')).toMatchObject({ body: grace })
   })
 
-  test('is refused as a whole, with everything that is wrong with any of them', async () => {
+  test('is refused as a whole, with what is wrong with each of them', async () => {
     const list = [ada, { ...grace, email: 'hopper' }, grace, { ...ada, name: 'Another' }]
     expect(await api.ask('POST', '/users/import', list)).toMatchObject({
       status: 422,

@@ -10,17 +10,20 @@ import { useDatabase } from '@moorings/test/support/use-database.js'
 const database = useDatabase()
 const program = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 
-test('the program makes its tables, serves, and ends when asked to', async () => {
+test.each(['SIGTERM', 'SIGINT'] as const)('the program makes its tables, serves, and ends by %s', async (signal) => {
+  await database.admin.query('drop table if exists orders, users, products')
   const env = { PATH: process.env.PATH, DATABASE_URL: database.url, PORT: '0' }
   const child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')
   try {
     const [url] = await once(createInterface(child.stdout), 'line')
-    const body = JSON.stringify({ email: 'ada@lovelace.example', name: 'Ada' })
-    const statuses: number[] = []
-    for (let time = 0; time < 2; time++) statuses.push((await fetch(`${url}/users`, { method: 'POST', body })).status)
-    expect(statuses).toEqual([201, 409])
-    child.kill('SIGTERM')
+    const post = async (path: string, body: object) =>
+      (await fetch(`${url}${path}`, { method: 'POST', body: JSON.stringify(body) })).status
+    const ada = { email: 'ada@lovelace.example', name: 'Ada' }
+    expect([await post('/users', ada), await post('/users', ada)]).toEqual([201, 409])
+    const order = (quantity: number) => post('/orders', { userId: 1, sku: 'anchor', quantity })
+    expect([await order(2), await order(2)]).toEqual([201, 422])
+    child.kill(signal)
     expect(await exited).toEqual([0, null])
   } finally {
     child.kill('SIGKILL')

@@ -3,13 +3,14 @@
 import { serve } from '@hono/node-server'
 import { MooringsError } from '@moorings/core'
 import { createApp } from './app.js'
-import { createTables, openShop } from './shop.js'
+import { createTables, fillShelves, openShop } from './shop.js'
 
 const url = process.env.DATABASE_URL
 if (!url) throw new Error('Set DATABASE_URL, for example to postgres://me:secret@localhost/shop')
 
 const shop = openShop(url)
 await createTables(shop)
+await fillShelves(shop)
 
 // Printed with its causes, an error of the database may show values of rows; as JSON it does not.
 const report = (error: unknown) => console.error(error instanceof MooringsError ? JSON.stringify(error) : error)
@@ -19,4 +20,4 @@ const server = serve({ fetch, port: Number(process.env.PORT ?? 3000) }, ({ port 
 })
 
 // Requests under way are answered; then the pool has nothing left to do.
-process.once('SIGTERM', () => server.close(() => shop.pool.close()))
+for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => server.close(() => shop.pool.close()))

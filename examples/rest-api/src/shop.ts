@@ -40,3 +40,16 @@ export function openShop(url: string, limits: ResilienceOptions['pool'] = {}): S
 export async function createTables({ accounts }: Shop): Promise<void> {
   await accounts.$client.unsafe(await readFile(new URL('../schema.sql', import.meta.url), 'utf8'))
 }
+
+/** Something to sell, where there is nothing yet. */
+export async function fillShelves({ sales }: Shop): Promise<void> {
+  const products = [
+    { sku: 'anchor', stock: 3 },
+    { sku: 'rope', stock: 100 },
+  ]
+  await sales
+    .insertInto('products')
+    .values(products)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+}

@@ -18,7 +18,7 @@ export function userRoutes({ accounts }: Shop): Hono {
     return c.json(created, 201)
   })
 
-  /** All or none of a list, and all that is wrong with it at once: each row is a savepoint. */
+  /** All or none of a list, and what is wrong with each row, its first violation: each is a savepoint. */
   app.post('/import', async (c) => {
     const list = await bodyOf(c, newUsers)
     const imported = await withTransaction(accounts, async (tx) => {
