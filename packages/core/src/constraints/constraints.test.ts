@@ -464,6 +464,42 @@ describe('what the catalogue tells', () => {
     }
   })
 
+  it('is asked again by itself for twenty tables at most', async () => {
+    const scene = pooled()
+    scene.driver.catalogue.set('any', new StatementError('cancelled', { code: '57014' }))
+    for (let i = 0; i < 25; i++) await completed(scene, violated({ ...onUsers, table: `t${i}` }))
+    for (let i = 0; i < 70; i++) await scene.clock.advance(5_000)
+    expect(scene.driver.lookups).toHaveLength(25 + 20 * 3)
+  })
+
+  it('is not asked again by itself for what it has told meanwhile', async () => {
+    const scene = pooled()
+    const admins = { ...onUsers, table: 'admins' }
+    scene.driver.catalogue.set('any', new StatementError('cancelled', { code: '57014' }))
+    for (const site of [onUsers, admins]) await completed(scene, violated(site))
+    scene.driver.catalogue.clear()
+    await scene.clock.advance(5_000)
+    expect(scene.driver.lookups.map(({ site }) => site.table)).toEqual(['users', 'admins', 'users'])
+    await completed(scene, violated(admins))
+    await scene.clock.advance(60_000)
+    expect(scene.driver.lookups).toHaveLength(4)
+  })
+
+  it('is not asked again by itself while it is being asked', async () => {
+    const scene = pooled({ lookupTimeoutMs: 60_000 })
+    const tables = () => scene.driver.lookups.map(({ site }) => site.table)
+    scene.driver.catalogue.set('any', new StatementError('cancelled', { code: '57014' }))
+    await completed(scene, violated())
+    scene.driver.catalogue.clear()
+    scene.driver.connection(1).always('statement', 'held')
+    scene.pool.constraints.complete(violated({ ...onUsers, table: 'held' }))
+    await scene.clock.advance(10_000)
+    expect(tables()).toEqual(['users', 'held'])
+    scene.driver.connection(1).held('statement').ok()
+    await scene.clock.advance(5_000)
+    expect(tables()).toEqual(['users', 'held', 'users'])
+  })
+
   it('is not asked again once the pool closes', async () => {
     const scene = pooled()
     scene.driver.catalogue.set('any', new StatementError('cancelled', { code: '57014' }))

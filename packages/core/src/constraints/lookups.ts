@@ -90,7 +90,6 @@ export class Lookups<C extends Connection> {
   /** Whoever waits is told at once. */
   end(): void {
     this.#again.clear()
-    if (this.#nextTry !== undefined) this.#parts.deadlines.delete(this.#nextTry)
     for (const stop of this.#waiting) stop()
   }
 
