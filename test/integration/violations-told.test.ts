@@ -152,6 +152,15 @@ describe.each(everyOrm)('with $name', (orm) => {
     expect(db.pool.stats().acquired).toBe(2)
   })
 
+  it('E1: a table with more constraints than are read at once is told of whichever was violated', async () => {
+    const columns = Array.from({ length: 310 }, (_, i) => `c${i} int default 1 check (c${i} > 0)`)
+    await scene.admin.query(`drop table if exists wide; create table wide (${columns.join(', ')})`)
+    const db = scene.open(orm)
+    for (const column of ['c309', 'c0', 'c155', 'c309']) {
+      expect(await violates(db, `insert into wide (${column}) values (0)`)).toMatchObject({ columns: [column] })
+    }
+  })
+
   it('E1: a search_path that leads elsewhere changes nothing', async () => {
     await scene.admin.query(`create schema if not exists astray;
       create or replace view astray.pg_constraint as select 1 as oid; create or replace view astray.pg_class as select 1 as oid`)
