@@ -78,5 +78,8 @@ describe.each(variants)('E2: a schema of drizzle-orm $name', ({ ddl, column, ope
     expect(error).toMatchObject({ name: 'TransactionAbortedError' })
     expect(isUniqueViolation(error, projects.ownerEmail)).toBe(true)
     expect(violationIn(error)?.keys).toEqual(['ownerEmail'])
+    // A guard says that they are there.
+    expect(error).toMatchObject({ keys: ['ownerEmail'], columns: [column('ownerEmail')], table: 'projects' })
+    expect(JSON.stringify(error)).not.toContain('"keys"')
   })
 })

@@ -15,6 +15,8 @@ import {
   isUniqueViolation,
   type NotNullViolationError,
   UniqueViolationError,
+  type Violated,
+  violationIn,
 } from '@moorings/drizzle'
 import { sql } from 'drizzle-orm'
 import * as pg from 'drizzle-orm/pg-core'
@@ -37,22 +39,38 @@ const audits1 = pg1.pgSchema('audit').table('audits', { id: pg1.integer(), note:
 const error: unknown = new UniqueViolationError('taken', { schema: 'public', table: 'users', columns: ['email'] })
 
 describe('types of the guards for Drizzle', () => {
-  it('makes the class of its kind of an error', () => {
+  it('makes an error with the fields of its kind of what was caught', () => {
     const told = (caught: unknown) => {
-      if (isUniqueViolation(caught)) expectTypeOf(caught).toEqualTypeOf<UniqueViolationError>()
+      if (isUniqueViolation(caught)) expectTypeOf(caught).toEqualTypeOf<Violated<UniqueViolationError>>()
       if (isForeignKeyViolation(caught)) {
-        expectTypeOf(caught).toEqualTypeOf<ForeignKeyViolationError>()
+        expectTypeOf(caught).toEqualTypeOf<Violated<ForeignKeyViolationError>>()
         expectTypeOf(caught.direction).toEqualTypeOf<'missing-parent' | 'still-referenced' | undefined>()
       }
-      if (isNotNullViolation(caught)) expectTypeOf(caught).toEqualTypeOf<NotNullViolationError>()
-      if (isCheckViolation(caught)) expectTypeOf(caught).toEqualTypeOf<CheckViolationError>()
-      if (isExclusionViolation(caught)) expectTypeOf(caught).toEqualTypeOf<ExclusionViolationError>()
-      if (isConstraintViolation(caught)) expectTypeOf(caught).toEqualTypeOf<ConstraintViolationError>()
+      if (isNotNullViolation(caught)) expectTypeOf(caught).toEqualTypeOf<Violated<NotNullViolationError>>()
+      if (isCheckViolation(caught)) expectTypeOf(caught).toEqualTypeOf<Violated<CheckViolationError>>()
+      if (isExclusionViolation(caught)) expectTypeOf(caught).toEqualTypeOf<Violated<ExclusionViolationError>>()
+      if (isConstraintViolation(caught)) expectTypeOf(caught).toEqualTypeOf<Violated<ConstraintViolationError>>()
       if (isUniqueViolation(caught, users.emailAddress))
         expectTypeOf(caught.constraint).toEqualTypeOf<string | undefined>()
     }
     told(undefined)
     expect(isUniqueViolation(error)).toBe(true)
+  })
+
+  it('promises nothing that an error around a violation does not have', () => {
+    const wrapped: Error = new Error('Sign-up failed', { cause: error })
+    if (!isUniqueViolation(wrapped)) {
+      // Still there for who asks on.
+      expectTypeOf(wrapped).toEqualTypeOf<Error>()
+      throw wrapped
+    }
+    expectTypeOf(wrapped.message).toEqualTypeOf<string>()
+    expectTypeOf(wrapped.code).toEqualTypeOf<string | undefined>()
+    // @ts-expect-error: it has none
+    expect(wrapped.toJSON).toBeUndefined()
+    // @ts-expect-error: it is none of ours
+    expect(wrapped.retry).toBeUndefined()
+    expect(violationIn(wrapped)?.retry).toBe('never')
   })
 
   it('knows the keys of the table it was asked for', () => {
@@ -63,7 +81,7 @@ describe('types of the guards for Drizzle', () => {
         caught.keys?.includes('email')
       }
       if (isForeignKeyViolation(caught, orders)) {
-        expectTypeOf(caught).toEqualTypeOf<ForeignKeyViolationError<'id' | 'userId' | 'email'>>()
+        expectTypeOf(caught).toEqualTypeOf<Violated<ForeignKeyViolationError<'id' | 'userId' | 'email'>>>()
       }
       if (isConstraintViolation(caught, audits)) {
         expectTypeOf(caught.keys).toEqualTypeOf<readonly ('id' | 'note')[] | undefined>()
@@ -72,7 +90,7 @@ describe('types of the guards for Drizzle', () => {
         expectTypeOf(caught.keys).toEqualTypeOf<readonly ('id' | 'emailAddress' | 'name')[] | undefined>()
       }
       if (isCheckViolation(caught, orders1)) {
-        expectTypeOf(caught).toEqualTypeOf<CheckViolationError<'id' | 'userId' | 'email'>>()
+        expectTypeOf(caught).toEqualTypeOf<Violated<CheckViolationError<'id' | 'userId' | 'email'>>>()
       }
       if (isNotNullViolation(caught, audits1)) {
         expectTypeOf(caught.keys).toEqualTypeOf<readonly ('id' | 'note')[] | undefined>()

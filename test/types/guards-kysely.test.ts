@@ -15,6 +15,8 @@ import {
   isUniqueViolation,
   type NotNullViolationError,
   UniqueViolationError,
+  type Violated,
+  violationIn,
 } from '@moorings/kysely'
 import { expectTypeOf } from 'expect-type'
 import type { Generated } from 'kysely'
@@ -32,21 +34,38 @@ const entry: unknown = new UniqueViolationError('there', { schema: 'audit', tabl
 const seat: unknown = new UniqueViolationError('booked', { table: 'booked_seats', columns: ['flight_number', 'seat'] })
 
 describe('types of the guards for Kysely', () => {
-  it('makes the class of its kind of an error', () => {
+  it('makes an error with the fields of its kind of what was caught', () => {
     const told = (caught: unknown) => {
-      if (isUniqueViolation(caught)) expectTypeOf(caught).toEqualTypeOf<UniqueViolationError>()
+      if (isUniqueViolation(caught)) expectTypeOf(caught).toEqualTypeOf<Violated<UniqueViolationError>>()
       if (isForeignKeyViolation<Database>(caught, 'orders', 'user_id')) {
-        expectTypeOf(caught).toEqualTypeOf<ForeignKeyViolationError>()
+        expectTypeOf(caught).toEqualTypeOf<Violated<ForeignKeyViolationError>>()
       }
-      if (isNotNullViolation<Database>(caught, 'orders')) expectTypeOf(caught).toEqualTypeOf<NotNullViolationError>()
-      if (isCheckViolation(caught)) expectTypeOf(caught).toEqualTypeOf<CheckViolationError>()
-      if (isExclusionViolation(caught)) expectTypeOf(caught).toEqualTypeOf<ExclusionViolationError>()
+      if (isNotNullViolation<Database>(caught, 'orders'))
+        expectTypeOf(caught).toEqualTypeOf<Violated<NotNullViolationError>>()
+      if (isCheckViolation(caught)) expectTypeOf(caught).toEqualTypeOf<Violated<CheckViolationError>>()
+      if (isExclusionViolation(caught)) expectTypeOf(caught).toEqualTypeOf<Violated<ExclusionViolationError>>()
       if (isConstraintViolation<Database>(caught, 'users')) {
-        expectTypeOf(caught).toEqualTypeOf<ConstraintViolationError>()
+        expectTypeOf(caught).toEqualTypeOf<Violated<ConstraintViolationError>>()
       }
     }
     told(undefined)
     expect(isUniqueViolation(error)).toBe(true)
+  })
+
+  it('promises nothing that an error around a violation does not have', () => {
+    const wrapped: Error = new Error('Sign-up failed', { cause: error })
+    if (!isUniqueViolation(wrapped)) {
+      // Still there for who asks on.
+      expectTypeOf(wrapped).toEqualTypeOf<Error>()
+      throw wrapped
+    }
+    expectTypeOf(wrapped.message).toEqualTypeOf<string>()
+    expectTypeOf(wrapped.code).toEqualTypeOf<string | undefined>()
+    // @ts-expect-error: it has none
+    expect(wrapped.toJSON).toBeUndefined()
+    // @ts-expect-error: it is none of ours
+    expect(wrapped.retry).toBeUndefined()
+    expect(violationIn(wrapped)?.retry).toBe('never')
   })
 
   it('takes the tables of the interface and their columns', () => {

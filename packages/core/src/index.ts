@@ -22,6 +22,7 @@ export {
   isNotNullViolation,
   isUniqueViolation,
   matches,
+  type Violated,
   type ViolationClass,
   type ViolationGuard,
   type ViolationSite,
@@ -54,6 +55,7 @@ export type {
   TransactionStatus,
   ViolationDetail,
 } from './driver.js'
+export { lendFields } from './errors/lend-fields.js'
 export * from './errors.js'
 export type {
   BreakerKind,

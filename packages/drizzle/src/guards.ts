@@ -8,6 +8,7 @@ import {
   matches,
   NotNullViolationError,
   UniqueViolationError,
+  type Violated,
   type ViolationClass,
   violationIn,
 } from '@moorings/core'
@@ -48,21 +49,24 @@ type ColumnBeside<First extends AnyColumn> = AnyColumn & { readonly _: { readonl
  */
 export interface ViolationGuard<Kind extends keyof Violations> {
   /** Of any constraint. */
-  (error: unknown): error is Violations[Kind]
+  (error: unknown): error is Violated<Violations[Kind]>
   /**
    * Of a constraint of this table, or of a partition of it; its `keys` are then those of the table. A table without a schema
    * is the one of that name in any schema, as which one it is depends on the `search_path`.
    */
-  <Table extends AnyTable>(error: unknown, table: Table): error is Violations<KeyOf<Table>>[Kind]
+  <Table extends AnyTable>(error: unknown, table: Table): error is Violated<Violations<KeyOf<Table>>[Kind]>
   /** Of a constraint on exactly this column, or on exactly these columns of one table, in any order. */
-  <First extends AnyColumn>(error: unknown, columns: First | Columns<First>): error is Violations[Kind]
+  <First extends AnyColumn>(error: unknown, columns: First | Columns<First>): error is Violated<Violations[Kind]>
   /** Of the constraint of that name in the database. */
-  (error: unknown, constraint: string): error is Violations[Kind]
+  (error: unknown, constraint: string): error is Violated<Violations[Kind]>
   /**
    * Of this constraint: what `unique('n').on(…)`, `uniqueIndex('n').on(…)`, `primaryKey({ … })`, `foreignKey({ … })` and
    * `check('n', …)` make, or `getTableConfig()` tells. By its name if it was given one, else by its table and columns.
    */
-  <Constraint extends object>(error: unknown, constraint: ConstraintLike<Constraint>): error is Violations[Kind]
+  <Constraint extends object>(
+    error: unknown,
+    constraint: ConstraintLike<Constraint>,
+  ): error is Violated<Violations[Kind]>
 }
 
 /**

@@ -27,6 +27,7 @@ export {
   type StatementStats,
   type TransactionContext,
   type TransactionOptions,
+  type Violated,
   type ViolationStats,
   violationIn,
 } from '@moorings/core'

@@ -10,6 +10,7 @@ import {
   type Inside,
   InvalidOptionsError,
   isMooringsError,
+  lendFields,
   type Propagation,
   PropagationError,
   type SessionContext,
@@ -201,11 +202,7 @@ function rethrowDirectly(error: unknown): never {
 
 /** What a guard has told to be a violation has the fields of one, whichever is thrown. */
 function rethrowWrapped(error: unknown): never {
-  if (error instanceof Error && error.cause instanceof ConstraintViolationError) {
-    for (const [key, value] of Object.entries(error.cause)) {
-      if (!(key in error)) Object.defineProperty(error, key, { value, configurable: true })
-    }
-  }
+  if (error instanceof Error && error.cause instanceof ConstraintViolationError) lendFields(error, error.cause)
   throw error
 }
 

@@ -8,6 +8,7 @@ import {
   matches,
   NotNullViolationError,
   UniqueViolationError,
+  type Violated,
   type ViolationClass,
   violationIn,
 } from '@moorings/core'
@@ -50,7 +51,7 @@ type Hint = 'the database interface as a type argument: isUniqueViolation<Databa
 export type ViolationGuard<Violation extends ConstraintViolationError> = <DB = NoTables>(
   error: unknown,
   ...target: Target<NoInfer<DB>>
-) => error is Violation
+) => error is Violated<Violation>
 
 /**
  * Whether an error is, or was caused by, the violation of a unique constraint, a unique index or a primary key; with a
@@ -84,7 +85,7 @@ type Given = readonly [] | readonly [table: string | ByName, columns?: string | 
 function guard<Violation extends ConstraintViolationError>(
   violated: ViolationClass<Violation>,
 ): ViolationGuard<Violation> {
-  return (error: unknown, ...target: Given): error is Violation =>
+  return (error: unknown, ...target: Given): error is Violated<Violation> =>
     violationIn(error, violated, (violation) => target.length === 0 || isOf(violation, target)) !== undefined
 }
 

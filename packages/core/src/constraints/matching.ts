@@ -7,6 +7,7 @@ import {
   ConstraintViolationError,
   ExclusionViolationError,
   ForeignKeyViolationError,
+  type MooringsError,
   NotNullViolationError,
   UniqueViolationError,
 } from '../errors.js'
@@ -32,6 +33,14 @@ export interface ViolationSite {
   readonly constraint?: string | undefined
   readonly partitionOf?: TableSite | undefined
 }
+
+/**
+ * What a guard has told to be a violation, or to be caused by one: it has a violation's fields where it is one, or one of
+ * ours or of Drizzle's that stands for one. Of an error of anybody else's around it they are undefined; there
+ * {@link violationIn} gives the violation itself.
+ */
+export type Violated<Violation extends ConstraintViolationError = ConstraintViolationError> = Error &
+  Pick<Violation, Exclude<keyof Violation, Exclude<keyof MooringsError, 'code'>>>
 
 /** One of the classes of violations. */
 export type ViolationClass<Violation extends ConstraintViolationError> = abstract new (...args: never) => Violation
@@ -118,12 +127,12 @@ function isSameSet(
 export type ViolationGuard<Violation extends ConstraintViolationError> = (
   error: unknown,
   target?: ViolationTarget,
-) => error is Violation
+) => error is Violated<Violation>
 
 function guard<Violation extends ConstraintViolationError>(
   violationClass: ViolationClass<Violation>,
 ): ViolationGuard<Violation> {
-  return (error, target): error is Violation =>
+  return (error, target): error is Violated<Violation> =>
     violationIn(error, violationClass, (violation) => target === undefined || matches(violation, target)) !== undefined
 }
 

@@ -1,6 +1,8 @@
 // What a statement of a transaction failed with first: whatever fails after it only says that the transaction is aborted.
 
-import { isMooringsError, TransactionAbortedError } from '../errors.js'
+import { mooringsErrorIn } from '../errors/causes.js'
+import { lendFields } from '../errors/lend-fields.js'
+import { ConstraintViolationError, isMooringsError, TransactionAbortedError } from '../errors.js'
 
 export class FirstError {
   #value: unknown
@@ -34,9 +36,10 @@ export class FirstError {
   aborted(): TransactionAbortedError {
     const first = this.#value
     const named = first instanceof Error || isMooringsError(first) ? `: ${first.message}` : ''
-    return new TransactionAbortedError(
+    return standingFor(
+      first,
       `The transaction was rolled back, because a statement in it had failed before COMMIT${named}`,
-      { cause: first, code: (isMooringsError(first) ? first.code : undefined) ?? '25P02' },
+      (isMooringsError(first) ? first.code : undefined) ?? '25P02',
     )
   }
 }
@@ -44,8 +47,16 @@ export class FirstError {
 /** @param cause what the work that had joined it failed with */
 export function joinedFailed(cause: unknown): TransactionAbortedError {
   const named = isMooringsError(cause) ? `: ${cause.message}` : ''
-  return new TransactionAbortedError(
+  return standingFor(
+    cause,
     `The transaction was rolled back, because work that had joined it failed${named}`,
-    { cause, code: isMooringsError(cause) ? cause.code : undefined },
+    isMooringsError(cause) ? cause.code : undefined,
   )
+}
+
+function standingFor(cause: unknown, message: string, code: string | undefined): TransactionAbortedError {
+  const error = new TransactionAbortedError(message, { cause, code })
+  const violation = mooringsErrorIn(cause)
+  if (violation instanceof ConstraintViolationError) lendFields(error, violation)
+  return error
 }
