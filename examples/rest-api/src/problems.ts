@@ -1,6 +1,6 @@
 // Every answer that is not what was asked for: application/problem+json, RFC 9457.
 
-import { type Issue, type Problem, toProblem } from '@moorings/core'
+import { type IssueLike, issuesToProblem, type Problem, toProblem } from '@moorings/core'
 
 /** With statuses of the application's own. */
 type AnyProblem = Omit<Problem, 'status'> & { readonly status: number }
@@ -25,18 +25,9 @@ export class InvalidInput extends Error {
   override readonly name = 'InvalidInput'
   readonly problem: AnyProblem
 
-  constructor(issues: readonly { readonly message: string; readonly path?: Issue['path'] | readonly PropertyKey[] }[]) {
+  constructor(issues: readonly IssueLike[]) {
     super('The input cannot be taken')
-    const code = 'INVALID_INPUT'
-    const errors = issues.map(({ message, path = [] }) => ({ detail: message, pointer: pointerTo(path) }))
-    this.problem = {
-      type: typeBase + code,
-      title: 'Unprocessable Content',
-      status: 422,
-      detail: 'Some of this cannot be taken',
-      code,
-      errors,
-    }
+    this.problem = issuesToProblem(issues, { code: 'INVALID_INPUT', detail: 'Some of this cannot be taken', typeBase })
   }
 }
 
@@ -57,10 +48,4 @@ export function respond({ retryAfterS, ...problem }: AnyProblem): Response {
   const headers = new Headers({ 'Content-Type': 'application/problem+json' })
   if (retryAfterS !== undefined) headers.set('Retry-After', String(retryAfterS))
   return new Response(JSON.stringify(problem), { status: problem.status, headers })
-}
-
-/** A JSON pointer (RFC 6901) as a URI fragment, as `toProblem` has them. */
-function pointerTo(path: readonly PropertyKey[]): string {
-  const steps = path.map((step) => encodeURIComponent(String(step).replaceAll('~', '~0').replaceAll('/', '~1')))
-  return `#/${steps.join('/')}`
 }

@@ -2,7 +2,15 @@
 // `code` is the SQLSTATE where the server gave one, and `cause` is the driver's own error. A file for each group.
 
 export { type Issue, toIssues } from './constraints/to-issues.js'
-export { type Problem, type ProblemOptions, type ProblemStatus, toProblem } from './constraints/to-problem.js'
+export {
+  type IssueLike,
+  type IssueProblemOptions,
+  issuesToProblem,
+  type Problem,
+  type ProblemOptions,
+  type ProblemStatus,
+  toProblem,
+} from './constraints/to-problem.js'
 export * from './errors/acquire.js'
 export {
   type ErrorKind,

@@ -225,6 +225,39 @@ describe('problem details', () => {
     expect(some(new Error('mail'), new Error('again', { cause: taken() }))?.status).toBe(409)
   })
 
+  it('of issues have all of them, with pointers, whichever validator has found them', () => {
+    const issues = [
+      { message: 'Too short', path: ['users', 0, 'na/me'] },
+      { message: 'Too long', path: [{ key: 'mail', type: 'object' }] },
+      { message: 'Odd', path: ['\ud800'] },
+      { message: 'Not all of it', path: [] },
+      { message: 'Too late' },
+    ]
+    expect(errors.issuesToProblem(issues, { instance: '/users', typeBase: 'https://shop.example/' })).toEqual({
+      type: 'https://shop.example/invalid-input',
+      title: 'Unprocessable Content',
+      status: 422,
+      detail: 'Some of the request cannot be taken',
+      instance: '/users',
+      code: 'invalid-input',
+      errors: [
+        { detail: 'Too short', pointer: '#/users/0/na~1me' },
+        { detail: 'Too long', pointer: '#/mail' },
+        { detail: 'Odd', pointer: '#/%EF%BF%BD' },
+        { detail: 'Not all of it', pointer: '#' },
+        { detail: 'Too late', pointer: '#' },
+      ],
+    })
+    const own = { code: 'NO', detail: 'No' }
+    expect(errors.issuesToProblem([], own)).toEqual({
+      type: 'about:blank',
+      title: 'Unprocessable Content',
+      status: 422,
+      ...own,
+    })
+    expect(errors.issuesToProblem(errors.toIssues(taken()) ?? []).errors).toEqual(toProblem(taken())?.errors)
+  })
+
   it('never throw, and quote nothing, whatever they are made of', () => {
     const hostile = new Proxy(new Error('secret'), {
       get: () => {

@@ -26,6 +26,7 @@ import {
   TransactionCancelledError,
   TransactionTimeoutError,
 } from '../errors/transaction.js'
+import { type PathStep, pointerTo } from './pointers.js'
 import { messageFor, pathsOf } from './to-issues.js'
 import { kindOf } from './violation-stats.js'
 
@@ -172,10 +173,39 @@ export function toProblem(error: unknown, options: ProblemOptions = {}): Problem
   if (ours === undefined) return undefined
   const violation = isViolation(ours) ? ours : undefined
   const verdict = violation === undefined ? verdictOf(ours) : refusal(violation)
+  return problemOf(verdict, violation === undefined ? [] : all.filter(isViolation).flatMap(fieldsOf), options)
+}
+
+/** As Standard Schema has them; those of `toIssues`, Zod, Valibot and ArkType are such. */
+export interface IssueLike {
+  readonly message: string
+  readonly path?: readonly PathStep[] | undefined
+}
+
+export interface IssueProblemOptions extends ProblemOptions {
+  /** Default `invalid-input`. */
+  readonly code?: string | undefined
+  /** Default: a sentence that some of it cannot be taken. */
+  readonly detail?: string | undefined
+}
+
+/**
+ * Issues as problem details, with status 422, so that what a validator refuses looks like what the database refuses.
+ *
+ * @example
+ * const parsed = newUser.safeParse(body)
+ * if (!parsed.success) return c.json(issuesToProblem(parsed.error.issues, { instance: c.req.path }), 422)
+ */
+export function issuesToProblem(issues: readonly IssueLike[], options: IssueProblemOptions = {}): Problem {
+  const { code = 'invalid-input', detail = 'Some of the request cannot be taken' } = options
+  const errors = issues.map(({ message, path = [] }) => ({ detail: message, pointer: pointerTo(path) }))
+  return problemOf({ status: 422, code, detail }, errors, options)
+}
+
+function problemOf(verdict: Verdict, errors: NonNullable<Problem['errors']>, options: ProblemOptions): Problem {
   const { status, code, detail } = verdict
   const { instance, typeBase } = options
   const retryAfterS = verdict.retryAfterS === undefined ? undefined : (options.retryAfterS ?? verdict.retryAfterS)
-  const errors = violation === undefined ? [] : all.filter(isViolation).flatMap(fieldsOf)
   return {
     type: typeBase === undefined ? 'about:blank' : `${typeBase}${encodeURIComponent(code)}`,
     title: titles[status],
@@ -214,12 +244,6 @@ function isConflict(violation: ConstraintViolationError): boolean {
 function fieldsOf(violation: ConstraintViolationError): { detail: string; pointer: string }[] {
   const detail = messageFor(violation)
   return pathsOf(violation).map((path) => ({ detail, pointer: pointerTo(path) }))
-}
-
-/** RFC 6901, as a URI fragment. */
-function pointerTo(path: readonly (string | number)[]): string {
-  const steps = path.map((step) => encodeURIComponent(String(step).replaceAll('~', '~0').replaceAll('/', '~1')))
-  return `#/${steps.join('/')}`
 }
 
 function wasNotSent(error: MooringsError): boolean {
