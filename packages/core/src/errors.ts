@@ -22,6 +22,7 @@ export {
 export * from './errors/config.js'
 export * from './errors/connection.js'
 export * from './errors/constraint.js'
+export { errorFromJSON } from './errors/from-json.js'
 export * from './errors/guard.js'
 export * from './errors/session.js'
 export * from './errors/statement.js'
