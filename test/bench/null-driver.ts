@@ -24,6 +24,7 @@ export class NullConnection implements Connection {
   lost: MooringsError | undefined
   readonly activity = 'idle'
   readonly transactionStatus = 'idle'
+  readonly waitingSince = undefined
   readonly statements = 0
   readonly sessionState = 'clean'
   readonly ticket = undefined

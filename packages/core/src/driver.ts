@@ -62,6 +62,13 @@ export interface Driver<C extends Connection = Connection> {
   namedConstraints?(connection: C, signal: AbortSignal, among?: readonly string[]): Promise<readonly NamedConstraint[]>
   /** The schema in which a table is that is named without one, unless somebody has seen to something else. */
   readonly usualSchema?: string
+  /**
+   * Whether the server still works on what these connections wait for: asked through a connection made for that, to where
+   * they lead. All lead to one endpoint. Absent where a server cannot tell.
+   *
+   * @returns soon once the signal fires
+   */
+  worksOn?(connections: readonly C[], asking: WorkAsking): Promise<WorkReport<C>>
   /** What the server's own words about a violation tell for certain. Never throws. */
   detailOf?(error: ConstraintViolationError): ViolationDetail | undefined
 }
@@ -76,6 +83,34 @@ export interface NamedConstraint {
   readonly name: string
   readonly isPartition: boolean
 }
+
+export interface WorkAsking {
+  /** Fires when the time for all of it is over. */
+  readonly signal: AbortSignal
+  /** As in {@link ConnectRequest}. */
+  readonly credentials: Credentials | undefined
+}
+
+export interface WorkReport<C extends Connection = Connection> {
+  /** One for each connection, in their order: nothing but what is certain. */
+  readonly states: readonly WorkState[]
+  /**
+   * To be called once. Ends what was made to ask, and first, on the server, the sessions of these connections: they were found
+   * idle and are given up, but may hold locks. Never rejects.
+   */
+  finish(givenUp: readonly C[]): Promise<void>
+}
+
+/**
+ * What a server does for a connection that waits for its answer.
+ *
+ * - `working`: it is at it, waits for a lock, writes what is read slowly; or what it sent or is sent is on its way
+ * - `idle`: it has nothing to do for it. The statement has not reached it, or its answer was lost
+ * - `gone`: it has no such session any more
+ * - `unreachable`: nothing could be heard of it
+ * - `unknown`: it, or a pooler in front of it, cannot tell
+ */
+export type WorkState = 'working' | 'idle' | 'gone' | 'unreachable' | 'unknown'
 
 /** As told beside the message, which is meant for people. */
 export interface ViolationDetail {
@@ -153,6 +188,11 @@ export interface Connection {
   /** `cancelling`: the caller of the last statement has been told, but the server has not answered yet. */
   readonly activity: 'idle' | 'running' | 'cancelling'
   readonly transactionStatus: TransactionStatus
+  /**
+   * Since when it has waited for the server, by the pool's clock: when the statement under way was sent. Undefined while the
+   * server owes nothing, or waits for us itself: for a cursor's reader, or for what a COPY carries.
+   */
+  readonly waitingSince: number | undefined
   /** Statements it was given so far. */
   readonly statements: number
   /**

@@ -2,7 +2,7 @@
 // Names and payloads are public: this file is their documentation.
 
 import { type Channel, channel } from 'node:diagnostics_channel'
-import type { CommitOutcome, Endpoint } from './driver.js'
+import type { CommitOutcome, Endpoint, WorkState } from './driver.js'
 import type { ConnectionLostError, MooringsError } from './errors.js'
 
 /** Why a connection left the pool. */
@@ -33,6 +33,9 @@ export type CloseReason =
   | 'reclaimed'
   /** `close()`. */
   | 'closing'
+
+/** Why an answer is not waited for any longer, as {@link WorkState} has it. */
+export type LostState = Extract<WorkState, 'idle' | 'gone' | 'unreachable'>
 
 export type HookName = 'beforeConnect' | 'afterConnect' | 'beforeAcquire' | 'afterRelease' | 'beforeClose'
 
@@ -124,6 +127,21 @@ export interface EventDetails {
   }
   /** A piece of a session's work, a statement or a transaction, goes on for longer than `warnAfterMs`. Told once of each. */
   'moorings:session:long': { session: string | undefined; id: number; forMs: number; inTransaction: boolean }
+  /** The server was asked about statements that take long: how many of them it works on. */
+  'moorings:liveness:asked': {
+    endpoint: string
+    connections: number
+    states: Readonly<Record<WorkState, number>>
+    tookMs: number
+  }
+  /** The answer to a statement was not waited for any longer, as it will never come: the connection was given up. */
+  'moorings:liveness:lost': {
+    id: number
+    endpoint: Endpoint
+    state: LostState
+    waitedMs: number
+    error: ConnectionLostError
+  }
   /** A hook threw, rejected or took too long. */
   'moorings:hook:failed': { hook: HookName; id: number | undefined; error: MooringsError }
 

@@ -54,6 +54,9 @@ export type {
   TransactionSettings,
   TransactionStatus,
   ViolationDetail,
+  WorkAsking,
+  WorkReport,
+  WorkState,
 } from './driver.js'
 export { lendFields } from './errors/lend-fields.js'
 export * from './errors.js'
@@ -65,6 +68,7 @@ export type {
   EventName,
   HealthStatus,
   HookName,
+  LostState,
   PoolEvents,
   PoolIdentity,
 } from './events.js'
@@ -100,6 +104,7 @@ export type {
   ConnectionSelector,
   ConnectionStats,
   EndpointStats,
+  LivenessStats,
   PoolHealth,
   PoolSetup,
   PoolSize,

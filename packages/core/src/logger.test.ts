@@ -78,6 +78,13 @@ const sampleOf: { readonly [Name in EventName]: EventDetails[Name] } = {
   'moorings:root:used': { attempt: 1 },
   'moorings:session:expired': { session: 'import', id: 7, ageMs: 1_800_000, inTransaction: true },
   'moorings:session:long': { session: undefined, id: 7, forMs: 30_000, inTransaction: false },
+  'moorings:liveness:asked': {
+    endpoint: 'db1:5432',
+    connections: 2,
+    states: { working: 1, idle: 1, gone: 0, unreachable: 0, unknown: 0 },
+    tookMs: 9,
+  },
+  'moorings:liveness:lost': { id: 7, endpoint, state: 'gone', waitedMs: 10_009, error: lost },
   'moorings:hook:failed': { hook: 'afterConnect', id: 7, error: new HookError('afterConnect', 'threw: no') },
   'moorings:breaker:opened': {
     breaker: 'db1:5432',
@@ -197,6 +204,17 @@ describe('a line', () => {
       'moorings:root:used': { attempt: 1 },
       'moorings:session:expired': { session: 'import', connection, ageMs: 1_800_000, inTransaction: true },
       'moorings:session:long': { connection, forMs: 30_000, inTransaction: false },
+      'moorings:liveness:asked': {
+        ...{ endpoint: 'db1:5432', connections: 2, tookMs: 9 },
+        ...{ working: 1, idle: 1, gone: 0, unreachable: 0, unknown: 0 },
+      },
+      'moorings:liveness:lost': {
+        connection,
+        endpoint: 'db1:5432',
+        state: 'gone',
+        waitedMs: 10_009,
+        error: lostFields,
+      },
       'moorings:hook:failed': {
         hook: 'afterConnect',
         connection,
@@ -268,6 +286,7 @@ describe('the level', () => {
         'moorings:commit:resolved',
         'moorings:root:used',
         'moorings:session:long',
+        'moorings:liveness:lost',
         'moorings:hook:failed',
         'moorings:breaker:opened',
         'moorings:acquire:failed',
@@ -296,6 +315,7 @@ describe('the level', () => {
         'moorings:connection:opened',
         'moorings:connection:checked',
         'moorings:connection:reset',
+        'moorings:liveness:asked',
         'moorings:breaker:half-opened',
         ...ofEveryStatement,
       ],

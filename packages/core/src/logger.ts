@@ -215,6 +215,16 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     'A piece of work in a session goes on for long',
     { session, connection: id, forMs, inTransaction },
   ],
+  'moorings:liveness:asked': ({ endpoint, connections, states, tookMs }) => [
+    'debug',
+    'The server was asked what it works on',
+    { endpoint, connections, ...states, tookMs },
+  ],
+  'moorings:liveness:lost': ({ id, endpoint, state, waitedMs, error }) => [
+    'warn',
+    'A connection was given up, as its answer will never come',
+    { connection: id, endpoint: endpointName(endpoint), state, waitedMs, error: described(error) },
+  ],
   'moorings:hook:failed': ({ hook, id, error }) => [
     'warn',
     `The ${hook} hook failed`,

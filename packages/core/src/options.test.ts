@@ -26,7 +26,7 @@ const defaults = {
     onConnect: undefined,
     allowExitOnIdle: false,
   },
-  statement: { timeoutMs: 0, cancelTimeoutMs: 1_000, maxResends: 2, idempotentReads: false },
+  statement: { timeoutMs: 0, cancelTimeoutMs: 1_000, livenessAfterMs: 10_000, maxResends: 2, idempotentReads: false },
   transaction: {
     retry: {
       maxRetries: 5,
@@ -254,6 +254,7 @@ describe('resolveResilience', () => {
     ['health', 'timeoutMs', 1],
     ['hooks', 'timeoutMs', 1],
     ['statement', 'cancelTimeoutMs', 1],
+    ['statement', 'livenessAfterMs', 0],
   ])('takes %s.%s from %d to what a timer can do', (part, name, least) => {
     for (const value of [least, 2_147_483_647]) {
       expect(resolveResilience({ [part]: { [name]: value } })).toMatchObject({ [part]: { [name]: value } })

@@ -167,6 +167,13 @@ export interface StatementOptions {
    */
   cancelTimeoutMs?: number | undefined
   /**
+   * A statement that has not been answered for so long, in milliseconds, is asked about, and again from time to time: on
+   * another connection, whether the server still works on it. Default 10 000; 0 = never. What it works on is left alone,
+   * however long that takes. If it does not, or three times in a row nothing is heard of it, the connection is lost, and
+   * whoever waits gets a ConnectionLostError. The connection to ask by is one beside `max`, for some milliseconds.
+   */
+  livenessAfterMs?: number | undefined
+  /**
    * How often a statement outside of a transaction is sent again when its connection is lost, each time on another one:
    * where it surely was not carried out, where `idempotentReads` or `idempotent()` say that it may be carried out twice, and
    * never otherwise. Default 2: one for the connection, another for when what takes its place falls in the same fail-over.
@@ -272,6 +279,7 @@ const pool = strictOptions({
 const statement = strictOptions({
   timeoutMs: milliseconds(0).default(0),
   cancelTimeoutMs: milliseconds(1).default(1_000),
+  livenessAfterMs: milliseconds(0).default(10_000),
   maxResends: wholeNumber(0).default(2),
   idempotentReads: flag().default(false),
 } satisfies Record<keyof StatementOptions, z.ZodType>)

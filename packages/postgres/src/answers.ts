@@ -76,8 +76,8 @@ export class Answers {
   }
 
   /** Whether the server may have been asked to carry it out. What was written at once may be its description only. */
-  #askedFor({ started, writesBefore, query }: Job): boolean {
-    const written = started && this.#parts.librarySocket.writes !== writesBefore
+  #askedFor({ started, writtenBefore, query }: Job): boolean {
+    const written = started && this.#parts.librarySocket.written !== writtenBefore
     return written && !query.describeFirst
   }
 

@@ -32,10 +32,11 @@ import { OwnTransaction, unlimited } from './own-transaction.js'
 import type { QueueParts } from './queue-parts.js'
 import { greeting, type Server, serverOf } from './server.js'
 import { SessionMarks } from './session-state.js'
-import { holdProcess } from './socket.js'
+import { addressOf, holdProcess } from './socket.js'
 import { StatementQueue } from './statement-queue.js'
 import type { BackendKey } from './wire.js'
 import { quoted } from './words.js'
+import type { Wait } from './work-state.js'
 
 /** Everything a connection is made of, once its socket is open. */
 export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | 'marks' | 'asides'> {
@@ -57,12 +58,17 @@ export class PostgresConnection implements Connection {
   readonly #marks = new SessionMarks()
   readonly #lifeline: Lifeline
   readonly #transaction: OwnTransaction
+  readonly #madeAt: number
+  /** Which of the addresses of its endpoint it leads to; undefined where that cannot be known. */
+  readonly address: string | undefined
   #server: Server | undefined
 
   constructor(parts: ConnectionParts) {
     this.id = parts.id
     this.#parts = parts
     const { socket, librarySocket, reader, sql } = parts
+    this.#madeAt = parts.deadlines.clock.now()
+    this.address = addressOf(socket)
     const asides = new Asides(socket, reader)
     // Any query of an instance carries the handler that sends it through that instance.
     const send = sql.unsafe('').handler
@@ -95,6 +101,22 @@ export class PostgresConnection implements Connection {
 
   get activity(): 'idle' | 'running' | 'cancelling' {
     return this.#statements.activity
+  }
+
+  get waitingSince(): number | undefined {
+    return this.#statements.waitingSince
+  }
+
+  /** What is known here of a wait for the server. */
+  get wait(): Wait {
+    const { reader, deadlines } = this.#parts
+    const now = deadlines.clock.now()
+    return {
+      ...this.#statements.sending,
+      received: reader.received,
+      ageMs: now - this.#madeAt,
+      forMs: now - (this.waitingSince ?? now),
+    }
   }
 
   /** A transaction of which nothing was sent yet is open: whoever gives the connection back leaves it behind. */

@@ -23,6 +23,8 @@ import {
   type NamedConstraint,
   type Resilience,
   type ViolationDetail,
+  type WorkAsking,
+  type WorkReport,
 } from '@moorings/core'
 import { ArrayTypes, arrayTypesQuery } from './array-types.js'
 import { classify } from './classify.js'
@@ -39,6 +41,7 @@ import { openSocket } from './socket.js'
 import { detailOf } from './violation-detail.js'
 import { warn } from './warn.js'
 import { BackendReader } from './wire.js'
+import { followed, type Headway, WorkAsker } from './works-on.js'
 
 export class PostgresDriver implements Driver<PostgresConnection> {
   readonly system = 'postgresql'
@@ -55,6 +58,9 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   readonly #codec: Codec
   /** Endpoints that do not understand the greeting. */
   readonly #strangers = new Set<string>()
+  readonly #works = new WorkAsker((endpoint, { signal, credentials }, headway) =>
+    this.#connectTo(endpoint, undefined, signal, this.#credentials(credentials), undefined, headway),
+  )
   #ids = 0
   #parameters: Readonly<Record<string, string>> = {}
 
@@ -102,6 +108,11 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     return namedConstraints(connection, signal, among)
   }
 
+  /** Asks `pg_stat_activity`, as the user that the pool connects as: of others' sessions a server tells nothing. */
+  worksOn(connections: readonly PostgresConnection[], asking: WorkAsking): Promise<WorkReport<PostgresConnection>> {
+    return this.#works.ask(connections, asking)
+  }
+
   detailOf({ cause }: ConstraintViolationError): ViolationDetail | undefined {
     return detailOf(cause)
   }
@@ -121,7 +132,10 @@ export class PostgresDriver implements Driver<PostgresConnection> {
         const late = () => limit.abort(new ConnectError(`No connection to ${endpoint.host} within ${share} ms`))
         const deadline = this.#deadlines.add(share, late)
         try {
-          return await this.#connectTo(endpoint, target, AbortSignal.any([signal, limit.signal]), credentials, notified)
+          const both = AbortSignal.any([signal, limit.signal])
+          const connection = await this.#connectTo(endpoint, target, both, credentials, notified)
+          this.#parameters = connection.parameters
+          return connection
         } catch (error) {
           const failure = classify(error, 'connect')
           // Refused credentials, an unknown database, a deadline that has passed: another endpoint would say the same.
@@ -145,11 +159,14 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     signal: AbortSignal,
     { user, password: given }: AsWhom,
     notified: NotificationListener | undefined,
+    headway?: Headway,
   ): Promise<PostgresConnection> {
     const { parsed } = this
     const password = typeof given === 'string' ? given : await this.#ask(given, signal)
+    if (headway !== undefined) headway.stage = 'dialling'
     const socket = await openSocket(endpoint, parsed, signal)
     try {
+      if (headway !== undefined) followed(headway, socket)
       return await this.#speak(endpoint, target, signal, { socket, user, password }, notified)
     } catch (error) {
       socket.destroy()
@@ -232,7 +249,6 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     } finally {
       signal.removeEventListener('abort', abort)
     }
-    this.#parameters = connection.parameters
     this.deadlocks.watch(connection, socket)
     return connection
   }

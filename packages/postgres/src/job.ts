@@ -61,7 +61,7 @@ export interface Job {
   /** The data of a COPY. */
   stream: Duplex | undefined
   /** What the library had written when it was given it. */
-  writesBefore: number
+  writtenBefore: number
   /** How often the server will have said that it is ready when it is done with all that was sent for this. */
   readyAt: number
   /** BEGIN, which travels with it. */
@@ -93,7 +93,7 @@ export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): 
     taken: undefined,
     suspended: false,
     stream: undefined,
-    writesBefore: 0,
+    writtenBefore: 0,
     readyAt: 0,
     lead: undefined,
     look: undefined,

@@ -11,6 +11,10 @@ export class Lately {
   #startedAt = 0
   #previous = ''
 
+  get startedAt(): number {
+    return this.#startedAt
+  }
+
   started(now: number): void {
     this.#startedAt = now
   }

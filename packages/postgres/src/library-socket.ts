@@ -8,15 +8,20 @@ type Listener = (...args: unknown[]) => void
 export class LibrarySocket {
   readonly #socket: Duplex
   #data: ((chunk: Buffer) => void) | undefined
-  #writes = 0
+  #written = 0
 
   constructor(socket: Duplex) {
     this.#socket = socket
   }
 
-  /** How often the library has written something that may have left. */
-  get writes(): number {
-    return this.#writes
+  /** Bytes the library has written that may have left. */
+  get written(): number {
+    return this.#written
+  }
+
+  /** Whether the library does not read on for now: whoever reads the data of a COPY is slow. */
+  get paused(): boolean {
+    return this.#socket.readableFlowing === false
   }
 
   /** Gives the library what the server has sent. */
@@ -59,12 +64,12 @@ export class LibrarySocket {
 
   write(chunk: Buffer, written?: (error: Error | null | undefined) => void): boolean {
     // Nothing leaves through one that is destroyed.
-    if (this.#socket.destroyed !== true) this.#writes++
+    if (this.#socket.destroyed !== true) this.#written += chunk.length
     return this.#socket.write(chunk, written)
   }
 
   end(chunk: Buffer): void {
-    this.#writes++
+    this.#written += chunk.length
     this.#socket.end(chunk)
   }
 

@@ -18,6 +18,8 @@ import {
 export interface ServerAddress extends Endpoint {
   /** The file of a Unix socket; `host` is the same then, for messages. */
   readonly path?: string
+  /** What `host` was found to mean: this is dialled instead. */
+  readonly address?: string | undefined
 }
 
 /** A connection's settings, ready for use. The password and the library's options are in no JSON and no inspection. */

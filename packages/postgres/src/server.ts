@@ -31,6 +31,8 @@ export interface TransactionWords {
 }
 
 export interface Server extends ServerIdentity, Incarnation {
+  /** The address it was reached at, as it sees that itself. Undefined by a Unix socket. */
+  readonly place: string | undefined
   readonly words: TransactionWords
   /** Whether the session is the server's own, and so ends with it: not one that a pooler keeps up. */
   readonly direct: boolean
@@ -71,7 +73,7 @@ export const identity: string = `control.system_identifier as system,
 export const control = 'pg_catalog.pg_control_system() as control'
 
 /** The same whatever the session's settings are. */
-function moment(time: string): string {
+export function moment(time: string): string {
   return `pg_catalog.to_char(pg_catalog.timezone('UTC', ${time}), 'YYYYMMDDHH24MISSUS')`
 }
 
@@ -89,6 +91,7 @@ function callable(name: string): string {
 /** A server that does not know a word of it refuses it, and can be talked to all the same. */
 export const greeting: string = `select ${identity}, ${incarnation},
   pg_catalog.pg_backend_pid() as pid,
+  pg_catalog.host(pg_catalog.inet_server_addr()) || ' ' || pg_catalog.inet_server_port() as place,
   pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute') as checkpoint,
   ${callable('pg_current_xact_id_if_assigned')} and ${callable('pg_current_xact_id')} as modern,
   ${callable('txid_current_if_assigned')} and ${callable('txid_current')} as older
@@ -106,7 +109,8 @@ export function serverOf(
   const words = row.modern === 't' ? modern : row.older === 't' ? older : undefined
   const [who, life] = [identityOf(row), incarnationOf(row)]
   if (words === undefined || who === undefined || life === undefined) return undefined
-  return { ...who, ...life, words, direct: row.pid === String(processId) }
+  const place = typeof row.place === 'string' ? row.place : undefined
+  return { ...who, ...life, place, words, direct: row.pid === String(processId) }
 }
 
 /** Of a row with the columns of {@link identity}, as text. */

@@ -51,11 +51,11 @@ export async function openSocket(
 // --- the stream ---
 
 async function dial(step: Step): Promise<Duplex> {
-  const { path, host, port } = step.endpoint
+  const { path, host, port, address } = step.endpoint
   throwIfAborted(step)
   let socket: net.Socket
   try {
-    socket = path === undefined ? net.connect({ host, port }) : net.connect({ path })
+    socket = path === undefined ? net.connect({ host: address ?? host, port }) : net.connect({ path })
   } catch (error) {
     throw refused(step, messageOf(error), error, 'never')
   }
@@ -112,6 +112,12 @@ function orAbort(made: Promise<unknown>, step: Step): Promise<unknown> {
 export function holdProcess(stream: Duplex, alive: boolean): void {
   const method: unknown = Reflect.get(stream, alive ? 'ref' : 'unref')
   if (typeof method === 'function') Reflect.apply(method, stream, [])
+}
+
+/** The other side's. */
+export function addressOf(stream: Duplex): string | undefined {
+  const address: unknown = Reflect.get(stream, 'remoteAddress')
+  return typeof address === 'string' ? address : undefined
 }
 
 function isDuplex(value: unknown): value is Duplex {

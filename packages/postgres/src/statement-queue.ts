@@ -47,6 +47,24 @@ export class StatementQueue {
     return job === undefined ? 'idle' : job.interrupted ? 'cancelling' : 'running'
   }
 
+  /** When the statement under way was sent; undefined while the server owes nothing, or waits for us itself. */
+  get waitingSince(): number | undefined {
+    const job = this.#current
+    if (job === undefined || !job.started || job.interrupted || job.suspended) return undefined
+    const { reader, librarySocket } = this.#parts
+    if (reader.readyCount >= job.readyAt) return undefined
+    const { stream } = job
+    const held = stream?.writable === true || (stream !== undefined && librarySocket.paused)
+    return held ? undefined : this.#lately.startedAt
+  }
+
+  /** What was sent for the statement under way: how many bytes, and whether it is a COPY. */
+  get sending(): { readonly bytes: number; readonly copies: boolean } {
+    const job = this.#current
+    const bytes = job === undefined ? 0 : this.#parts.librarySocket.written - job.writtenBefore
+    return { bytes, copies: job?.stream !== undefined }
+  }
+
   /** What the server was doing for this connection, for whom the deadlock of another one ends just now. */
   get lately(): string | undefined {
     const job = this.#current
@@ -98,7 +116,7 @@ export class StatementQueue {
     if (query.options.prepare !== false) keepParameters(query)
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
-    job.writesBefore = this.#parts.librarySocket.writes
+    job.writtenBefore = this.#parts.librarySocket.written
     if (job.lead !== undefined) this.#count++
     this.companions.send(job)
     this.#parts.marks.sent(textOf(query))

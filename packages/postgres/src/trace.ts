@@ -133,7 +133,7 @@ export class Trace {
   get ticket(): PostgresTicket | 'nothing' | undefined {
     if (this.#unsure) return undefined
     if (this.#unsent) return 'nothing'
-    const { words: _, timeline, ...server } = this.#server
+    const { words: _, place: __, timeline, ...server } = this.#server
     if (this.#id !== undefined) {
       return timeline === undefined ? undefined : { transactionId: this.#id, ...server, timeline }
     }

@@ -53,6 +53,7 @@ const maxKept = 64 * 1024
  * was seen until then stays.
  */
 export class BackendReader {
+  #received = 0
   #transactionStatus: TransactionStatus = 'idle'
   #readyCount = 0
   #backendKey: BackendKey | undefined
@@ -69,6 +70,11 @@ export class BackendReader {
   #type = 0
   #kept: Buffer | undefined
   #keptLength = 0
+
+  /** Bytes. */
+  get received(): number {
+    return this.#received
+  }
 
   /** From the last ReadyForQuery; `idle` before the first. */
   get transactionStatus(): TransactionStatus {
@@ -120,6 +126,7 @@ export class BackendReader {
   }
 
   push(chunk: Buffer): void {
+    this.#received += chunk.length
     let offset = 0
     if (this.#remaining !== 0) {
       if (this.#remaining < 0) return

@@ -16,7 +16,7 @@ export function chores<C extends Connection>(
   { resilience }: PoolSetup<C>,
   checkHealth: () => void,
 ): Chore[] {
-  const { roster, supply, accounts } = lending
+  const { roster, supply, accounts, liveness } = lending
   const { pool: options, health } = resilience
   const { maxLifetimeMs, lifetimeJitter, idleTimeoutMs, keepaliveMs, leakAfterMs, scaling } = options
   return [
@@ -26,6 +26,7 @@ export function chores<C extends Connection>(
     },
     { afterMs: idleTimeoutMs, run: (now) => retireIdle(lending, options, now) },
     { afterMs: keepaliveMs, run: (now) => keepAlive(lending, options, now) },
+    { afterMs: liveness.afterMs, run: (now) => liveness.look(now) },
     { afterMs: leakAfterMs, run: (now) => reportLeaks(lending, options, now) },
     {
       afterMs: scaling === false ? 0 : scaling.everyMs,

@@ -17,6 +17,7 @@ import {
 import { settled } from '../testing/fake-clock.js'
 import { refusal } from '../testing/fake-driver.js'
 import { ask, take, takeOne } from '../testing/fixture.js'
+import { inFlight } from '../testing/in-flight.js'
 
 const one = { max: 1, overflow: 0 }
 const minute = 60_000
@@ -212,6 +213,24 @@ const scenes: Scenes<Exclude<EventName, BreakerEvent | CallerEvent | Transaction
       expect(resends.again(error, lease)).toBe(true)
       expect(new Resends(pool, 0, () => false).again(error, lease)).toBe(false)
       return [{ id: 1, attempt: 1, error }]
+    },
+  },
+  'moorings:liveness:asked': {
+    others: { statement: { livenessAfterMs: 1_000 } },
+    async run({ pool, clock }) {
+      await inFlight(pool)
+      await clock.advance(1_000)
+      const states = { working: 1, idle: 0, gone: 0, unreachable: 0, unknown: 0 }
+      return [{ endpoint: 'db.test:5432', connections: 1, states, tookMs: 0 }]
+    },
+  },
+  'moorings:liveness:lost': {
+    others: { statement: { livenessAfterMs: 1_000 } },
+    async run({ pool, driver, clock }) {
+      driver.works = () => 'gone'
+      await inFlight(pool)
+      await clock.advance(1_000)
+      return [{ id: 1, endpoint, state: 'gone', waitedMs: 1_000, error: expect.any(ConnectionLostError) }]
     },
   },
   'moorings:hook:failed': {

@@ -27,6 +27,7 @@ import { HookCalls } from './hook-calls.js'
 import { LeakWatch, longestHolders } from './leaks.js'
 import { type Home, Lease } from './lease.js'
 import { Lifecycle } from './lifecycle.js'
+import { Liveness } from './liveness.js'
 import { Members } from './members.js'
 import { Returns } from './returns.js'
 import { type Entry, Roster } from './roster.js'
@@ -48,6 +49,7 @@ export class Lending<C extends Connection> implements Home<C> {
   readonly suspension: Suspension
   readonly farewells: Farewells
   readonly checks: Checks<C>
+  readonly liveness: Liveness<C>
   readonly connector: Connector<C>
   readonly supply: Supply<C>
   readonly warmUp: WarmUp
@@ -103,6 +105,7 @@ export class Lending<C extends Connection> implements Home<C> {
       failed: (entry, reason, error) => this.#failed(entry, reason, error),
       gone: () => this.supply.fill(),
     })
+    this.liveness = new Liveness({ ...parts, resilience })
     this.connector = new Connector({
       ...parts,
       arrived: (connection, epoch, tookMs) => this.#arrived(connection, epoch, tookMs),

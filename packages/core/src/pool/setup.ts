@@ -113,6 +113,8 @@ export interface PoolStats extends PoolCounts {
   readonly use: Percentiles
   readonly connect: Percentiles
 
+  /** Statements that took long, see `statement.livenessAfterMs`. */
+  readonly liveness: LivenessStats
   /** What its transactions came to. */
   readonly transactions: TransactionStats
   /** What became of statements outside of transactions whose connections were lost. */
@@ -125,6 +127,14 @@ export interface PoolStats extends PoolCounts {
   readonly endpoints: Readonly<Record<string, EndpointStats>>
   /** What the last check said, if there was one. */
   readonly health: HealthStatus | undefined
+}
+
+/** Since the pool was made. */
+export interface LivenessStats {
+  /** How often a server was asked what it works on. */
+  readonly asks: number
+  /** Statements that were not waited for any longer, as it did not work on them, or was not there any more. */
+  readonly lost: number
 }
 
 export interface EndpointStats {

@@ -18,7 +18,7 @@ export interface ShutdownParts<C extends Connection> {
 /** Afterwards no socket and no timer is left. Never rejects. */
 export async function shutDown<C extends Connection>(parts: ShutdownParts<C>, timeoutMs: number): Promise<void> {
   const { lending, deadlines, upkeep, closeOthers } = parts
-  const { identity, lifecycle, roster, members, waiters, warmUp, connector, farewells, drain } = lending
+  const { identity, lifecycle, roster, members, waiters, warmUp, connector, farewells, liveness, drain } = lending
   const startedAt = deadlines.clock.now()
   const { leased, waiting } = lending.counts()
   lifecycle.move('closing')
@@ -28,6 +28,7 @@ export async function shutDown<C extends Connection>(parts: ShutdownParts<C>, ti
   warmUp.rejectAll(new PoolClosedError('The pool was closed while it started'))
   connector.abort(new PoolClosedError('The pool was closed while connecting'))
   upkeep.stop()
+  const asked = liveness.stop()
   const others = closeOthers(timeoutMs)
   for (const entry of [...roster.idle]) members.retire(entry, 'closing')
   await new Promise<void>((resolve) => {
@@ -39,7 +40,7 @@ export async function shutDown<C extends Connection>(parts: ShutdownParts<C>, ti
   const destroyed = roster.all()
   for (const entry of destroyed) members.takeBack(entry, 'closing', late)
   farewells.destroy(late)
-  await Promise.all([others, farewells.over()])
+  await Promise.all([others, asked, farewells.over()])
   deadlines.clear(new PoolClosedError('The pool was closed while this was waited for'))
   lifecycle.move('closed')
   const tookMs = deadlines.clock.now() - startedAt

@@ -6,6 +6,7 @@ import { ConnectionLostError } from '../errors.js'
 import { Resends } from '../statement/resends.js'
 import { settled } from '../testing/fake-clock.js'
 import { ask, fixture, take, takeOne } from '../testing/fixture.js'
+import { inFlight } from '../testing/in-flight.js'
 import { afterCallers, afterLife, busy, failingOnce } from '../testing/scenes.js'
 import type { PoolStats } from './setup.js'
 
@@ -209,6 +210,19 @@ const meanings: { readonly [Field in keyof PoolStats]: Meaning } = {
       const lost = new ConnectionLostError('gone', { sent: false })
       while (new Resends(pool, 0, () => true).again(lost, lease));
       expect(pool.stats().statements).toEqual({ resent: 20, overBudget: 1 })
+    },
+  ],
+  liveness: [
+    'how often a server was asked what it works on, and how many statements that showed to be lost',
+    async () => {
+      const { pool, driver, clock } = fixture(one, () => 0, { statement: { livenessAfterMs: 1_000 } })
+      const { statement } = await inFlight(pool)
+      await clock.advance(2_000)
+      expect(pool.stats().liveness).toEqual({ asks: 2, lost: 0 })
+      driver.works = () => 'gone'
+      await clock.advance(1_000)
+      expect(statement.state).toBe('rejected')
+      expect(pool.stats().liveness).toEqual({ asks: 3, lost: 1 })
     },
   ],
   transactions: [

@@ -11,7 +11,7 @@ export function snapshot<C extends Connection>(
   now: number,
   parts: Pick<PoolStats, 'name' | 'health' | 'transactions' | 'statements' | 'sessions'>,
 ): PoolStats {
-  const { lifecycle, members, roster, supply, connector, accounts, leaks } = lending
+  const { lifecycle, members, roster, supply, connector, accounts, leaks, liveness } = lending
   const counts = lending.counts()
   const { created, closed, closedBy, lost } = roster
   const { acquired, timeouts, refused, aborted, failed } = accounts
@@ -45,6 +45,7 @@ export function snapshot<C extends Connection>(
     wait: accounts.wait.snapshot(),
     use: accounts.use.snapshot(),
     connect: accounts.connect.snapshot(),
+    liveness: liveness.stats,
     transactions,
     statements,
     sessions,

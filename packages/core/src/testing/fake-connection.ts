@@ -31,6 +31,7 @@ export type Answer = 'ok' | 'held' | Error
 
 export interface HeldOperation {
   readonly operation: Operation
+  readonly since: number
   readonly signal: AbortSignal | undefined
   ok(): void
   fail(error: Error): void
@@ -43,6 +44,8 @@ export interface FakeConnectionParts {
   readonly endpoint?: Endpoint
   /** What every operation is answered by, unless told otherwise. */
   readonly answers?: ReadonlyMap<Operation, Answer>
+  /** What the time is; it stands still unless told otherwise. */
+  readonly now?: () => number
 }
 
 const usual: Endpoint = { host: 'db.test', port: 5432, role: 'primary' }
@@ -61,6 +64,9 @@ export class FakeConnection implements Connection {
   cancelling = false
   /** Whether the process stays alive for it. */
   referenced = true
+  /** Set by a test: the server waits for us. */
+  suspended = false
+  readonly #now: () => number
   readonly #always: Map<Operation, Answer>
   readonly #next = new Map<Operation, Answer[]>()
   readonly #held = new Set<HeldOperation>()
@@ -70,7 +76,8 @@ export class FakeConnection implements Connection {
   #lost: MooringsError | undefined
   #onLost: LostListener | undefined
 
-  constructor({ id, epoch, endpoint = usual, answers }: FakeConnectionParts) {
+  constructor({ id, epoch, endpoint = usual, answers, now = () => 0 }: FakeConnectionParts) {
+    this.#now = now
     this.id = id
     this.epoch = epoch
     this.endpoint = endpoint
@@ -126,6 +133,11 @@ export class FakeConnection implements Connection {
   get activity(): 'idle' | 'running' | 'cancelling' {
     if (this.cancelling) return 'cancelling'
     return this.waiting.some(({ operation }) => operation !== 'cancel') ? 'running' : 'idle'
+  }
+
+  get waitingSince(): number | undefined {
+    if (this.suspended || this.activity !== 'running') return undefined
+    return Math.min(...this.waiting.filter(({ operation }) => operation !== 'cancel').map(({ since }) => since))
   }
 
   get transactionStatus(): TransactionStatus {
@@ -280,6 +292,7 @@ export class FakeConnection implements Connection {
     return new Promise((resolve, reject) => {
       const held: HeldOperation = {
         operation,
+        since: this.#now(),
         signal,
         ok: () => {
           if (this.#held.delete(held)) resolve()

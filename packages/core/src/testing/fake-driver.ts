@@ -5,11 +5,15 @@ import type {
   CommitOutcome,
   CommitTicket,
   ConnectRequest,
+  Credentials,
   Driver,
   Endpoint,
   ErrorSite,
   NamedConstraint,
   ViolationDetail,
+  WorkAsking,
+  WorkReport,
+  WorkState,
 } from '../driver.js'
 import {
   ConnectError,
@@ -35,6 +39,14 @@ export interface FakeAttempt {
  * fires; one that is `deaf` does not hear it. A function decides for each.
  */
 export type ConnectAnswer = 'ok' | 'obedient' | 'deaf' | MooringsError | ((attempt: FakeAttempt) => void)
+
+/** What was asked about work under way, at one time. */
+export interface FakeWorkQuestion {
+  readonly ids: readonly number[]
+  readonly credentials: Credentials | undefined
+  /** Whose sessions were ended; undefined while it goes on. */
+  ended: readonly number[] | undefined
+}
 
 /** More connects than any test has a use for. The next ones are not answered: a storm of them ends, and can be seen. */
 export const STORM = 10_000
@@ -64,7 +76,16 @@ export class FakeDriver implements Driver<FakeConnection> {
   readonly lookups: { readonly site: ConstraintSite; readonly connection: FakeConnection }[] = []
   /** What every violation's own words tell. */
   detail: ViolationDetail | undefined
+  /** The questions about work under way there were, oldest first. */
+  readonly questions: FakeWorkQuestion[] = []
+  /** What the server does for a connection, or when that is known: `working`, unless a test says otherwise. */
+  works: (connection: FakeConnection, signal: AbortSignal) => WorkState | Promise<WorkState> = () => 'working'
   readonly #answers = new Map<Operation, Answer>()
+  readonly #now: () => number
+
+  constructor(now: () => number = () => 0) {
+    this.#now = now
+  }
 
   /** Answers every call of an operation on connections made from now on. */
   always(operation: Operation, answer: Answer): void {
@@ -155,6 +176,21 @@ export class FakeDriver implements Driver<FakeConnection> {
     return this.named.filter(({ name }) => among === undefined || among.includes(name))
   }
 
+  async worksOn(
+    connections: readonly FakeConnection[],
+    { signal, credentials }: WorkAsking,
+  ): Promise<WorkReport<FakeConnection>> {
+    const question: FakeWorkQuestion = { ids: connections.map(({ id }) => id), credentials, ended: undefined }
+    this.questions.push(question)
+    return {
+      states: await Promise.all(connections.map(async (connection) => this.works(connection, signal))),
+      async finish(givenUp) {
+        if (question.ended !== undefined) throw new Error('the question is over already')
+        question.ended = givenUp.map(({ id }) => id)
+      },
+    }
+  }
+
   detailOf(_error: ConstraintViolationError): ViolationDetail | undefined {
     return this.detail
   }
@@ -164,6 +200,7 @@ export class FakeDriver implements Driver<FakeConnection> {
       id: this.connections.length + 1,
       epoch,
       answers: this.#answers,
+      now: this.#now,
       ...(this.endpoint && { endpoint: this.endpoint }),
     })
     this.connections.push(connection)

@@ -29,12 +29,13 @@ export function fixture(
   others: Omit<ResilienceOptions, 'pool'> = {},
 ): Fixture {
   const clock = new FakeClock()
-  const driver = new FakeDriver()
+  const driver = new FakeDriver(() => clock.now())
   const deadlines = new Deadlines(clock)
   const resilience = resolveResilience({
     health: { everyMs: 0 },
     transaction: { retry: false },
     ...others,
+    statement: { livenessAfterMs: 0, ...others.statement },
     pool: { ...quiet, ...options },
   })
   return { clock, driver, deadlines, pool: new Pool({ driver, resilience, name: 'test', deadlines, random }) }
