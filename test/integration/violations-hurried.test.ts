@@ -20,7 +20,7 @@ beforeAll(() =>
     insert into people values (1)`),
 )
 beforeEach(() => {
-  const match = executes(/^with recursive own/)
+  const match = executes(/pg_partition_root/)
   lookUp = scene.proxy.cutWhen({ direction: 'to-server', match, when: 'before', how: 'swallow' })
 })
 
