@@ -1,6 +1,8 @@
 // Guards through Drizzle beyond what a schema's columns tell: constraints as objects, tables of another schema, tables that
 // are only registered, and errors in Drizzle's own wrapper.
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { inspect } from 'node:util'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import {
   isCheckViolation,
@@ -46,6 +48,9 @@ create table users (id integer primary key constraint users_id_positive check (i
   tenant integer references other_tenants);
 create unique index users_active_email on users (lower(email));
 create unique index users_email_tenant on users (email, tenant);
+create function conflict(text) returns void language plpgsql as $$ begin
+  raise exception 'conflict' using errcode = '40001';
+end $$;
 create schema archive;
 create table archive.users (id integer primary key, email text unique);`
 
@@ -215,6 +220,26 @@ describe('E2: guards through Drizzle', () => {
       }
       expect(await db.transaction(body)).toBe('done')
       expect(attempts).toBe(2)
+    })
+
+    it('E4: show no parameter in what is published of a transaction that is run again, or of what follows it', async () => {
+      const pool = newPool({ style: 'wrapped' })
+      const db = drizzle({ client: pool })
+      const heard: unknown[] = []
+      const names = ['moorings:transaction:retried', 'moorings:after:failed']
+      const listen = (event: unknown) => heard.push(event)
+      for (const name of names) subscribe(name, listen)
+      const conflict = sql`select conflict(${'a secret'})`
+      await db.transaction(async (tx, { attempt, afterCommit }) => {
+        if (attempt === 1) await tx.execute(conflict)
+        afterCommit(() => db.execute(conflict).then(() => undefined))
+      })
+      for (const name of names) unsubscribe(name, listen)
+      expect(heard).toEqual([
+        expect.objectContaining({ error: expect.objectContaining({ name: 'SerializationError', code: '40001' }) }),
+        expect.objectContaining({ error: expect.objectContaining({ name: 'SerializationError', code: '40001' }) }),
+      ])
+      expect(`${JSON.stringify(heard)} ${inspect(heard, { depth: 9 })}`).not.toContain('secret')
     })
   })
 })

@@ -1,6 +1,7 @@
 // What an error was made of: itself, its cause, the cause of that, and so on, as far as it can be read. Of whatever it is
 // given: getters may throw, causes go round in circles, and some have no end.
 
+import type { Driver } from '../driver.js'
 import { isMooringsError, type MooringsError } from './base.js'
 import { ConstraintViolationError } from './constraint.js'
 import { RetriesExhaustedError, TransactionAbortedError } from './transaction.js'
@@ -43,6 +44,11 @@ export function* mooringsErrorsIn(error: unknown, seen: Set<object> = new Set())
 export function mooringsErrorIn(error: unknown): MooringsError | undefined {
   const [first] = mooringsErrorsIn(error)
   return first
+}
+
+/** For an event, of what the application threw: ours in it, as its ORM's wrapper may quote a statement's parameters. */
+export function toldBy(error: unknown, driver: Pick<Driver, 'classify'>): MooringsError {
+  return mooringsErrorIn(error) ?? driver.classify(error, 'statement')
 }
 
 function standsFor(error: MooringsError): boolean {

@@ -3,6 +3,7 @@
 
 import { begun } from '../begun.js'
 import type { Connection } from '../driver.js'
+import { toldBy } from '../errors/causes.js'
 import type { Pool } from '../pool/pool.js'
 import { outsideTransaction, type TransactionContext } from '../scope.js'
 import { type AfterEnd, tellFailed } from './after.js'
@@ -47,7 +48,6 @@ async function atOnce<C extends Connection>({ driver, identity }: Pool<C>, run: 
   try {
     await run()
   } catch (cause) {
-    const error = driver.classify(cause, 'statement')
-    tellFailed(identity, error, 'committed')
+    tellFailed(identity, toldBy(cause, driver), 'committed')
   }
 }

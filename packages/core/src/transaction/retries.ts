@@ -2,7 +2,7 @@
 // the time that is left, and what the pool can spend.
 
 import type { Connection } from '../driver.js'
-import { causesOf } from '../errors/causes.js'
+import { causesOf, toldBy } from '../errors/causes.js'
 import {
   CommitOutcomeUnknownError,
   ConstraintViolationError,
@@ -104,11 +104,10 @@ export class Retries<C extends Connection> {
     const { driver, identity } = this.#pool
     publish('moorings:transaction:retried', identity, () => ({
       ...notice,
-      error: driver.classify(notice.error, 'statement'),
+      error: toldBy(notice.error, driver),
     }))
     const failed = (cause: unknown) => {
-      const error = driver.classify(cause, 'statement')
-      tellFailed(identity, error, 'retry')
+      tellFailed(identity, toldBy(cause, driver), 'retry')
     }
     try {
       // Whatever kind of promise it may be.

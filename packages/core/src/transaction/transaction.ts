@@ -3,6 +3,7 @@
 
 import { assertFunction, begun } from '../begun.js'
 import type { Connection, Driver, TransactionSettings } from '../driver.js'
+import { toldBy } from '../errors/causes.js'
 import {
   CommitOutcomeUnknownError,
   ConnectionLostError,
@@ -369,8 +370,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     const how = this.#state === 'committed' || this.#state === 'rolled-back' ? this.#state : undefined
     transactions.ended(how)
     await this.#after.run(how, (cause) => {
-      const error = this.driver.classify(cause, 'statement')
-      tellFailed(identity, error, how ?? 'committed')
+      tellFailed(identity, toldBy(cause, this.driver), how ?? 'committed')
     })
   }
 
