@@ -13,7 +13,7 @@ import {
 
 type LostListener = (reason: MooringsError, how: 'lost' | 'destroyed') => void
 
-const endpoint: Endpoint = Object.freeze({ host: 'nowhere', port: 0, role: 'primary' })
+const endpoint: Endpoint = Object.freeze({ host: 'nowhere', port: 0 })
 const nothing: Result = Object.freeze({ rows: [], command: undefined, count: undefined })
 
 let connections = 0
@@ -21,6 +21,7 @@ let connections = 0
 export class NullConnection implements Connection {
   readonly id: number = ++connections
   readonly endpoint: Endpoint = endpoint
+  readonly role = undefined
   lost: MooringsError | undefined
   readonly activity = 'idle'
   readonly transactionStatus = 'idle'
@@ -69,6 +70,8 @@ export class NullConnection implements Connection {
 
 export const nullDriver: Driver<NullConnection> = {
   system: 'postgresql',
+  endpoints: [endpoint],
+  target: 'any',
   connect: async () => new NullConnection(),
   classify: (error) => new StatementError('Nothing fails here', { cause: error }),
 }

@@ -8,17 +8,30 @@ import type { ConstraintSite, ConstraintViolationError, MooringsError } from './
 export interface Endpoint {
   readonly host: string
   readonly port: number
-  /** The role it last showed, once known. */
-  readonly role?: 'primary' | 'standby'
 }
+
+/** What a server lets one do. `read-only`: a primary that refuses writes unless a session says otherwise. */
+export type Role = 'primary' | 'read-only' | 'standby'
+
+/**
+ * Which servers will do, as libpq's `target_session_attrs` has it.
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS
+ *
+ * - `any`: whichever answers
+ * - `read-write`: one that takes writes
+ * - `read-only`: one that does not
+ * - `primary`, `standby`
+ * - `prefer-standby`: a standby, or whichever there is when there is none
+ */
+export type Target = 'any' | 'read-write' | 'read-only' | 'primary' | 'standby' | 'prefer-standby'
 
 export interface ConnectRequest {
   /** Aborted when the connect's deadline passes or the pool closes; the attempt must release everything. */
   readonly signal: AbortSignal
   /** The pool's generation when this connect started. */
   readonly epoch: number
-  /** Endpoints not to be tried. */
-  readonly exclude?: readonly Endpoint[]
+  /** One of the driver's. */
+  readonly endpoint: Endpoint
   /** Instead of those it was made with: the `beforeConnect` hook's. */
   readonly credentials?: Credentials | undefined
 }
@@ -34,7 +47,10 @@ export type ErrorSite = 'connect' | 'statement' | 'commit'
 
 export interface Driver<C extends Connection = Connection> {
   readonly system: 'postgresql' | 'mysql' | 'sqlite'
-  /** One attempt over the known endpoints, the role already checked. Rejects with a MooringsError. */
+  /** Where connections may lead to, in the order of preference. One at least. */
+  readonly endpoints: readonly Endpoint[]
+  readonly target: Target
+  /** One attempt at one endpoint. Where the target asks for a role, the connection knows it. Rejects with a MooringsError. */
   connect(request: ConnectRequest): Promise<C>
   classify(error: unknown, at: ErrorSite): MooringsError
   /**
@@ -183,6 +199,8 @@ export type SessionState = 'settings' | 'locks' | 'temporary-tables' | 'listens'
 export interface Connection {
   readonly id: number
   readonly endpoint: Endpoint
+  /** As the server last showed it; undefined where that is not known. Read at every return: to be had without asking. */
+  readonly role: Role | undefined
   /** Why it is gone; undefined while it lives. Set before anything in flight on it rejects. */
   readonly lost: MooringsError | undefined
   /** `cancelling`: the caller of the last statement has been told, but the server has not answered yet. */

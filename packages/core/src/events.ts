@@ -2,7 +2,7 @@
 // Names and payloads are public: this file is their documentation.
 
 import { type Channel, channel } from 'node:diagnostics_channel'
-import type { CommitOutcome, Endpoint, WorkState } from './driver.js'
+import type { CommitOutcome, Endpoint, Role, WorkState } from './driver.js'
 import type { ConnectionLostError, MooringsError } from './errors.js'
 
 /** Why a connection left the pool. */
@@ -98,6 +98,10 @@ export interface EventDetails {
   'moorings:connection:reset': { id: number; tookMs: number; error: MooringsError | undefined }
   /** A connection could not be made; the next attempt is `retryInMs` away. */
   'moorings:connect:failed': { error: MooringsError; retryInMs: number }
+  /** Another endpoint turned out to be the primary: connections to the old one are retired. */
+  'moorings:endpoint:moved': { from: string; to: string }
+  /** A server shows another role than when a connection to it was made, as one that was promoted, or refuses writes. */
+  'moorings:endpoint:changed': { endpoint: string; from: Role | undefined; to: Role | undefined }
   /** ROLLBACK failed: the connection was destroyed, and the caller got the error that had caused the roll-back. */
   'moorings:rollback:failed': { id: number; error: MooringsError }
   /** A transaction is run again in `delayMs`; `attempt` is the one that failed. */

@@ -175,6 +175,12 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     'A connection could not be made',
     { retryInMs, error: described(error) },
   ],
+  'moorings:endpoint:moved': ({ from, to }) => ['warn', 'The primary is another server now', { from, to }],
+  'moorings:endpoint:changed': ({ endpoint, from, to }) => [
+    'warn',
+    'A server has changed its role',
+    { endpoint, from, to },
+  ],
   'moorings:rollback:failed': ({ id, error }) => [
     'error',
     'A roll-back failed, and its connection was destroyed',

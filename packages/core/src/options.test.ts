@@ -58,9 +58,9 @@ const defaults = {
   breaker: {
     volumeThreshold: 5,
     errorThresholdPercentage: 50,
-    resetTimeoutMs: 1_000,
+    resetTimeoutMs: 500,
     rollingWindowMs: 10_000,
-    probeTimeoutMs: 10_000,
+    probeTimeoutMs: 2_000,
   },
   health: { everyMs: 30_000, timeoutMs: 5_000 },
   hooks: { timeoutMs: 5_000 },

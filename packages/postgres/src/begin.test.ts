@@ -75,7 +75,11 @@ async function scripted(): Promise<Scripted> {
   const deadlines = new Deadlines(systemClock)
   cleanups.push(() => deadlines.clear())
   const driver = new PostgresDriver(options.connection, options.resilience, deadlines)
-  const connection = await driver.connect({ signal: new AbortController().signal, epoch: 0 })
+  const connection = await driver.connect({
+    signal: new AbortController().signal,
+    epoch: 0,
+    endpoint: { host: '127.0.0.1', port },
+  })
   cleanups.push(() => connection.destroy(new ConnectionLostError('The test is over')))
   return { connection, asked, cancels: () => cancels, say: (answer) => session?.write(answer) }
 }

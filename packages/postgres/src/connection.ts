@@ -12,6 +12,7 @@ import {
   type MooringsError,
   ReadOnlyEndpointError,
   type Result,
+  type Role,
   type SessionState,
   type Statement,
   StatementError,
@@ -53,6 +54,8 @@ export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | '
 
 export class PostgresConnection implements Connection {
   readonly id: number
+  /** Who hears what is notified on it, instead of the application's `onnotify`. */
+  notified: NotificationListener | undefined
   readonly #parts: ConnectionParts
   readonly #statements: StatementQueue
   readonly #marks = new SessionMarks()
@@ -62,6 +65,7 @@ export class PostgresConnection implements Connection {
   /** Which of the addresses of its endpoint it leads to; undefined where that cannot be known. */
   readonly address: string | undefined
   #server: Server | undefined
+  #askedRole: Role | undefined
 
   constructor(parts: ConnectionParts) {
     this.id = parts.id
@@ -156,6 +160,23 @@ export class PostgresConnection implements Connection {
     return this.#parts.sql.parameters
   }
 
+  get role(): Role | undefined {
+    const { in_hot_standby: standby, default_transaction_read_only: readOnly } = this.parameters
+    // Reported by PostgreSQL 14 and later.
+    if (standby === undefined) return this.#askedRole
+    if (standby === 'on') return 'standby'
+    return readOnly === 'on' ? 'read-only' : 'primary'
+  }
+
+  /** Where the server does not report its role by itself. */
+  async askRole(): Promise<void> {
+    if (this.role !== undefined) return
+    const text = `select pg_is_in_recovery()::text as standby, current_setting('default_transaction_read_only') as read_only`
+    const { rows } = await this.execute({ text }, { site: 'connect', timeoutMs: 0, codec: plain })
+    const { standby, read_only: readOnly } = rows[0] ?? {}
+    this.#askedRole = standby === 'true' ? 'standby' : readOnly === 'on' ? 'read-only' : 'primary'
+  }
+
   /** What the server has said of itself; undefined where it cannot be asked about transactions. */
   get server(): Server | undefined {
     return this.#server
@@ -208,8 +229,7 @@ export class PostgresConnection implements Connection {
   /** A write refused where the server itself takes writes was refused by the transaction's own access mode. */
   classify(error: unknown, at: ErrorSite): MooringsError {
     const classified = classify(error, at)
-    const { in_hot_standby: standby, default_transaction_read_only: readOnly } = this.parameters
-    const writable = standby === 'off' && readOnly === 'off'
+    const writable = this.parameters.in_hot_standby !== undefined && this.role === 'primary'
     if (!writable || !(classified instanceof ReadOnlyEndpointError)) return classified
     return new StatementError(classified.message, { code: classified.code, cause: error })
   }
@@ -346,3 +366,5 @@ async function endCopy(stream: Duplex): Promise<string> {
   await new Promise((resolve) => stream.once('close', resolve))
   return 'COPY'
 }
+
+export type NotificationListener = (channel: string, payload: string) => void

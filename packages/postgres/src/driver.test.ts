@@ -51,7 +51,7 @@ async function attempt(port: number, password: unknown, credentials?: Credential
   cleanups.push(() => deadlines.clear())
   const driver = new PostgresDriver(options.connection, options.resilience, deadlines)
   const { signal } = new AbortController()
-  return driver.connect({ signal, epoch: 0, credentials }).then(
+  return driver.connect({ signal, epoch: 0, credentials, endpoint: { host: '127.0.0.1', port } }).then(
     () => 'connected',
     (error: unknown) => error,
   )

@@ -1,5 +1,4 @@
-// Makes PostgreSQL connections for the pool: over the known endpoints in turn, the role checked, the password fetched
-// anew each time.
+// Makes PostgreSQL connections for the pool: one attempt at one server, the password fetched anew each time.
 
 import type { Duplex } from 'node:stream'
 import {
@@ -22,6 +21,7 @@ import {
   type MooringsError,
   type NamedConstraint,
   type Resilience,
+  type Target,
   type ViolationDetail,
   type WorkAsking,
   type WorkReport,
@@ -35,7 +35,7 @@ import { Deadlocks } from './deadlocks.js'
 import { librarySql } from './library.js'
 import { LibrarySocket } from './library-socket.js'
 import { namedConstraints } from './named-constraints.js'
-import { describeEndpoint, type ParsedConnection, type TargetSessionAttrs } from './options.js'
+import { describeEndpoint, type ParsedConnection, type ServerAddress } from './options.js'
 import { outcomeOf } from './outcome.js'
 import { openSocket } from './socket.js'
 import { detailOf } from './violation-detail.js'
@@ -47,30 +47,32 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   readonly system = 'postgresql'
   readonly usualSchema = 'public'
   readonly parsed: ParsedConnection
+  readonly endpoints: readonly ServerAddress[]
+  readonly target: Target
   readonly arrays: ArrayTypes
   readonly deadlocks: Deadlocks = new Deadlocks()
   /** Of the pool that it makes connections for: what violations are completed by, before their callers hear of them. */
   constraints: Constraints<PostgresConnection> | undefined
   readonly #deadlines: Deadlines
   readonly #statement: Resilience['statement']
-  readonly #connectTimeoutMs: number
   /** postgres.js's own mapping, with the application's `types`. */
   readonly #codec: Codec
   /** Endpoints that do not understand the greeting. */
   readonly #strangers = new Set<string>()
   readonly #works = new WorkAsker((endpoint, { signal, credentials }, headway) =>
-    this.#connectTo(endpoint, undefined, signal, this.#credentials(credentials), undefined, headway),
+    this.#connectTo({ endpoint, signal, credentials }, headway),
   )
   #ids = 0
   #parameters: Readonly<Record<string, string>> = {}
 
   constructor(parsed: ParsedConnection, resilience: Resilience, deadlines: Deadlines) {
     this.parsed = parsed
+    this.endpoints = parsed.endpoints
+    this.target = parsed.targetSessionAttrs ?? 'any'
     this.arrays = new ArrayTypes(parsed.fetchTypes)
     this.#deadlines = deadlines
     this.#codec = new TableCodec(parsed.library)
     this.#statement = resilience.statement
-    this.#connectTimeoutMs = resilience.pool.connectTimeoutMs
   }
 
   /** The server's settings as the newest connection saw them. */
@@ -117,57 +119,25 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     return detailOf(cause)
   }
 
-  async connect(request: ConnectRequest, notified?: NotificationListener): Promise<PostgresConnection> {
-    const { exclude = [], signal } = request
-    const credentials = this.#credentials(request.credentials)
-    const { targetSessionAttrs, endpoints } = this.parsed
-    const candidates = endpoints.filter(({ host, port }) => !exclude.some((e) => e.host === host && e.port === port))
-    const rounds = targetSessionAttrs === 'prefer-standby' ? (['standby', undefined] as const) : [targetSessionAttrs]
-    const failures: MooringsError[] = []
-    for (const target of rounds) {
-      for (const endpoint of candidates) {
-        // One that swallows packets must leave time for the others.
-        const share = this.#connectTimeoutMs / (candidates.length * rounds.length)
-        const limit = new AbortController()
-        const late = () => limit.abort(new ConnectError(`No connection to ${endpoint.host} within ${share} ms`))
-        const deadline = this.#deadlines.add(share, late)
-        try {
-          const both = AbortSignal.any([signal, limit.signal])
-          const connection = await this.#connectTo(endpoint, target, both, credentials, notified)
-          this.#parameters = connection.parameters
-          return connection
-        } catch (error) {
-          const failure = classify(error, 'connect')
-          // Refused credentials, an unknown database, a deadline that has passed: another endpoint would say the same.
-          if (failure.retry === 'never' || signal.aborted) throw failure
-          failures.push(failure)
-        } finally {
-          this.#deadlines.delete(deadline)
-        }
-      }
-    }
-    const [first] = failures
-    if (first !== undefined && failures.length === 1) throw first
-    throw new ConnectError(`None of the endpoints will do: ${failures.map((f) => f.message).join('; ')}`, {
-      cause: new AggregateError(failures),
-    })
+  /** @param endpoint one of {@link endpoints}, or where the same server is to be reached once more */
+  async connect(request: ConnectRequest): Promise<PostgresConnection> {
+    const connection = await this.#connectTo(request)
+    this.#parameters = connection.parameters
+    return connection
   }
 
   async #connectTo(
-    endpoint: Endpoint,
-    target: TargetSessionAttrs | undefined,
-    signal: AbortSignal,
-    { user, password: given }: AsWhom,
-    notified: NotificationListener | undefined,
+    { endpoint, signal, credentials }: Pick<ConnectRequest, 'endpoint' | 'signal' | 'credentials'>,
     headway?: Headway,
   ): Promise<PostgresConnection> {
     const { parsed } = this
+    const { user, password: given } = this.#credentials(credentials)
     const password = typeof given === 'string' ? given : await this.#ask(given, signal)
     if (headway !== undefined) headway.stage = 'dialling'
     const socket = await openSocket(endpoint, parsed, signal)
     try {
       if (headway !== undefined) followed(headway, socket)
-      return await this.#speak(endpoint, target, signal, { socket, user, password }, notified)
+      return await this.#speak(endpoint, signal, { socket, user, password })
     } catch (error) {
       socket.destroy()
       throw error
@@ -176,13 +146,12 @@ export class PostgresDriver implements Driver<PostgresConnection> {
 
   async #speak(
     endpoint: Endpoint,
-    target: TargetSessionAttrs | undefined,
     signal: AbortSignal,
     { socket, user, password }: { readonly socket: Duplex; readonly user: string; readonly password: string },
-    notified: NotificationListener | undefined,
   ): Promise<PostgresConnection> {
     const { parsed } = this
     const librarySocket = new LibrarySocket(socket)
+    const onnotify = guarded(parsed.onnotify)
     let used = false
     const sql = librarySql({
       ...parsed.library,
@@ -212,7 +181,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       prepare: parsed.prepare,
       debug: parsed.debug,
       onnotice: guarded(parsed.onnotice) ?? (() => {}),
-      onnotify: guarded(notified ?? parsed.onnotify),
+      onnotify: (channel: string, payload: string) => (connection.notified ?? onnotify)?.(channel, payload),
       onparameter: guarded(parsed.onparameter),
       onclose: undefined,
       parsers: {},
@@ -242,7 +211,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     try {
-      await this.#greet(connection, target)
+      await this.#greet(connection)
     } catch (error) {
       connection.destroy(new ConnectError('The connection was not fit to be used', { cause: error }))
       throw error
@@ -253,8 +222,8 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     return connection
   }
 
-  /** Learns the array types and who the server is, and checks its role. */
-  async #greet(connection: PostgresConnection, target: TargetSessionAttrs | undefined): Promise<void> {
+  /** Learns the array types, who the server is, and its role where that matters. */
+  async #greet(connection: PostgresConnection): Promise<void> {
     const options = { site: 'connect', timeoutMs: 0 } as const
     if (this.arrays.stale) {
       const { rows } = await connection.execute({ text: arrayTypesQuery }, { ...options, codec: plain })
@@ -265,32 +234,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     if (this.#strangers.has(name)) await connection.execute({ text: 'select 1' }, options)
     else if (!(await connection.greet())) this.#strangers.add(name)
 
-    if (target === undefined) return
-    const { standby, readOnly } = await this.#role(connection)
-    const wrong =
-      (target === 'read-write' && readOnly) ||
-      (target === 'read-only' && !readOnly) ||
-      (target === 'primary' && standby) ||
-      (target === 'standby' && !standby)
-    if (!wrong) return
-    const { host, port } = connection.endpoint
-    throw new ConnectError(
-      `${host}:${port} is a ${standby ? 'standby' : 'primary'}${readOnly ? ' and read-only' : ''}; target_session_attrs asks for ${target}`,
-    )
-  }
-
-  /** From what the server reports by itself (PostgreSQL 14 and later), or by asking. */
-  async #role(connection: PostgresConnection): Promise<{ standby: boolean; readOnly: boolean }> {
-    const { in_hot_standby: hotStandby, default_transaction_read_only: readOnlyDefault } = connection.parameters
-    if (hotStandby !== undefined && readOnlyDefault !== undefined) {
-      const standby = hotStandby === 'on'
-      return { standby, readOnly: standby || readOnlyDefault === 'on' }
-    }
-    const question = `select pg_is_in_recovery()::text as standby, current_setting('transaction_read_only') as read_only`
-    const { rows } = await connection.execute({ text: question }, { site: 'connect', timeoutMs: 0, codec: plain })
-    const [row] = rows
-    const standby = row?.standby === 'true'
-    return { standby, readOnly: standby || row?.read_only === 'on' }
+    if (this.target !== 'any' || this.endpoints.length > 1) await connection.askRole()
   }
 
   /** Those of this connect go before the configured ones. They are checked here: nobody has seen them before. */
@@ -353,5 +297,3 @@ function guarded<Args extends unknown[]>(callback: ((...args: Args) => void) | u
     }
   }
 }
-
-export type NotificationListener = (channel: string, payload: string) => void

@@ -5,13 +5,11 @@ import {
   backoffDelay,
   ConnectError,
   ConnectionLostError,
-  type Credentials,
   connectBackoff,
   type Deadlines,
   PoolClosedError,
 } from '@moorings/core'
 import type { PostgresConnection } from './connection.js'
-import type { PostgresDriver } from './driver.js'
 import { warn } from './warn.js'
 import type { BackendKey } from './wire.js'
 import { quoted } from './words.js'
@@ -28,11 +26,9 @@ export interface Listening {
 }
 
 export class Listener {
-  readonly #driver: PostgresDriver
   readonly #deadlines: Deadlines
   readonly #limits: { readonly connectTimeoutMs: number; readonly closeTimeoutMs: number }
-  /** The `beforeConnect` hook's. */
-  readonly #credentials: (signal: AbortSignal) => Promise<Credentials | undefined>
+  readonly #connectTo: (signal: AbortSignal) => Promise<PostgresConnection>
   readonly #channels = new Map<string, Set<Subscription>>()
   readonly #ended = new AbortController()
   #connection: Promise<PostgresConnection> | undefined
@@ -40,14 +36,13 @@ export class Listener {
   #told = new Map<string, Promise<unknown>>()
   #failures = 0
 
+  /** @param connectTo makes a connection that is nobody else's */
   constructor(
-    driver: PostgresDriver,
+    connectTo: (signal: AbortSignal) => Promise<PostgresConnection>,
     deadlines: Deadlines,
     limits: { readonly connectTimeoutMs: number; readonly closeTimeoutMs: number },
-    credentials: (signal: AbortSignal) => Promise<Credentials | undefined>,
   ) {
-    this.#credentials = credentials
-    this.#driver = driver
+    this.#connectTo = connectTo
     this.#deadlines = deadlines
     this.#limits = limits
   }
@@ -130,8 +125,8 @@ export class Listener {
     }
     return this.#deadlines.limit(connectTimeoutMs, late, async (limit) => {
       const signal = AbortSignal.any([limit, this.#ended.signal])
-      const credentials = await this.#credentials(signal)
-      const connection = await this.#driver.connect({ signal, epoch: 0, credentials }, notified)
+      const connection = await this.#connectTo(signal)
+      connection.notified = notified
       this.#told = new Map()
       connection.onLost(() => this.#lost())
       const giveUp = () => connection.destroy(late())

@@ -96,9 +96,7 @@ export class PostgresPool extends Pool<PostgresConnection> {
     const driver = new PostgresDriver(parsed.connection, resilience, deadlines)
     super({ driver, resilience, name, deadlines })
     driver.constraints = this.constraints
-    const { beforeConnect } = resilience.hooks
-    const credentials = async (signal: AbortSignal) => (await beforeConnect?.({ signal })) ?? undefined
-    this.listener = new Listener(driver, deadlines, resilience.pool, credentials)
+    this.listener = new Listener((signal) => this.connectAside(signal), deadlines, resilience.pool)
   }
 
   /**

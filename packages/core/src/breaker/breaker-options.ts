@@ -16,16 +16,15 @@ export interface BreakerOptions {
   errorThresholdPercentage?: number | undefined
   /**
    * While it is open, one call is let through as a probe in so many milliseconds: after it opened, and after the last
-   * probe was begun. Default 1 000. Thirty seconds are common elsewhere, and would keep callers out for half a minute
-   * after the other side is back; a probe a second and process costs it next to nothing.
+   * probe was begun. Default 500. Thirty seconds are common elsewhere, and would keep callers out for half a minute after
+   * the other side is back; two probes a second and process cost it next to nothing.
    */
   resetTimeoutMs?: number | undefined
   /** For how long an outcome counts, in milliseconds, to a tenth of itself. Default 10 000. */
   rollingWindowMs?: number | undefined
   /**
-   * A probe that has not ended by then, in milliseconds, counts as failed, so that one that hangs does not keep the
-   * breaker half-open for ever. Its caller still gets what comes of it; for the breaker it comes too late. So this must be
-   * longer than a healthy answer takes at its slowest. Default 10 000.
+   * A probe that has not ended by then, in milliseconds, counts as failed, so that one that hangs does not keep others
+   * from being made. Its caller still gets what comes of it, and a success closes the breaker all the same. Default 2 000.
    */
   probeTimeoutMs?: number | undefined
 }
@@ -40,9 +39,9 @@ const percentage = 'an integer >= 0 and <= 99 (per cent): it opens above that'
 export const breakerOptions = strictOptions({
   volumeThreshold: wholeNumber(1).default(5),
   errorThresholdPercentage: wholeNumber(0, percentage).max(99, { error: percentage }).default(50),
-  resetTimeoutMs: milliseconds(1).default(1_000),
+  resetTimeoutMs: milliseconds(1).default(500),
   rollingWindowMs: milliseconds(1).default(10_000),
-  probeTimeoutMs: milliseconds(1).default(10_000),
+  probeTimeoutMs: milliseconds(1).default(2_000),
 } satisfies Record<keyof BreakerOptions, z.ZodType>)
 
 /** @throws InvalidOptionsError with every problem there is */

@@ -75,6 +75,8 @@ export class Breaker {
   #shut = false
   /** Goes up with each change of state: a call that was let through in another era decides nothing. */
   #era = 0
+  /** The era it opened in: whatever was let through in a later one was a probe. */
+  #outage = 0
   #probedAt: number | undefined
   /** Of the next probe while it is open, of the one under way while it is half-open. */
   #deadline: Deadline | undefined
@@ -130,6 +132,20 @@ export class Breaker {
     return this.#phase === 'open' ? left : Math.min(left, this.#options.resetTimeoutMs)
   }
 
+  /** What a call would be refused with now: for who has to know without calling. Undefined where it would be let through. */
+  get refusal(): CircuitOpenError | undefined {
+    const byHand = this.#forced === 'open'
+    const open =
+      (this.#phase === 'open' && !this.#isDue) || (this.#phase === 'half-open' && this.#probedAt !== undefined)
+    if (!byHand && !open) return undefined
+    return new CircuitOpenError(this.name, {
+      sinceMs: this.#sinceMs(),
+      retryInMs: this.retryInMs,
+      byHand,
+      cause: byHand ? undefined : this.#lastFailure,
+    })
+  }
+
   /** Refuses every call until `forceClose()` or `reset()`. Calls under way go on. */
   forceOpen(): void {
     this.#force('open')
@@ -176,24 +192,25 @@ export class Breaker {
 
   /** @returns the era of the call */
   #admit(): number {
-    if (this.#forced === 'open' || (this.#phase !== 'closed' && !this.#startProbe())) {
+    // The timer that says so may be late.
+    if (this.#isDue) this.#halfOpen()
+    const { refusal } = this
+    if (refusal !== undefined) {
       this.#rejected++
-      throw new CircuitOpenError(this.name, {
-        sinceMs: this.#sinceMs(),
-        retryInMs: this.retryInMs,
-        byHand: this.#forced === 'open',
-        cause: this.#forced === 'open' ? undefined : this.#lastFailure,
-      })
+      throw refusal
     }
     this.#fires++
+    if (this.#forced === undefined && this.#phase === 'half-open') this.#startProbe()
     return this.#era
   }
 
-  #startProbe(): boolean {
-    if (this.#phase !== 'half-open' || this.#probedAt !== undefined) return false
+  get #isDue(): boolean {
+    return this.#phase === 'open' && this.#deadline !== undefined && this.#deadline.at <= this.#now()
+  }
+
+  #startProbe(): void {
     this.#probedAt = this.#now()
     this.#arm(this.#options.probeTimeoutMs, () => this.#probeFailed())
-    return true
   }
 
   #ended(era: number, error: unknown, counts: Counts): void {
@@ -213,9 +230,9 @@ export class Breaker {
 
   #succeeded(era: number): void {
     this.#successes++
-    if (!this.#decides(era)) return
-    if (this.#phase === 'half-open') this.#close()
-    else this.#counting().succeeded()
+    // Also a probe's that took too long to be waited for.
+    if (this.#phase !== 'closed' && this.#forced === undefined && era > this.#outage) this.#close()
+    else if (this.#decides(era)) this.#counting().succeeded()
   }
 
   /** Of a probe: then the next call is one. */
@@ -240,6 +257,7 @@ export class Breaker {
     this.#openedCount++
     this.#since = this.#now()
     this.#enter('open')
+    this.#outage = this.#era
     this.#arm(this.#options.resetTimeoutMs, () => this.#halfOpen())
     this.#tellOpened(false)
   }

@@ -1,7 +1,7 @@
 // Connects that fail, hang or come too late, and the pauses between them.
 
 import { describe, expect, it } from '@jest/globals'
-import { AuthenticationError, ConnectError } from '../errors.js'
+import { AuthenticationError, CircuitOpenError, ConnectError } from '../errors.js'
 import { eventsOf } from '../testing/events.js'
 import { settled } from '../testing/fake-clock.js'
 import { refusal } from '../testing/fake-driver.js'
@@ -176,15 +176,15 @@ describe.each(randoms)('the pause between failing connects, with randomness %s',
 })
 
 describe('a database that is down', () => {
-  it('sees a round of connects for a crowd as one failure, and no more connects than there are places', async () => {
+  it('sees a round of connects for a crowd as one failure, and from then on one connect at a time', async () => {
     const { pool, driver, clock } = fixture({ max: 4, overflow: 2 })
     driver.connects = refusal()
     await ask(pool, 100)
     expect(driver.attempts).toHaveLength(6)
     await clock.advance(13)
-    expect(driver.attempts).toHaveLength(12)
+    expect(driver.attempts).toHaveLength(7)
     await clock.advance(26)
-    expect(driver.attempts).toHaveLength(18)
+    expect(driver.attempts).toHaveLength(8)
   })
 
   it('is not asked again by each new caller while the pause lasts', async () => {
@@ -194,7 +194,62 @@ describe('a database that is down', () => {
     for (let turn = 0; turn < 8; turn++) await ask(pool, 1)
     expect(driver.attempts).toHaveLength(1)
     await clock.advance(13)
-    expect(driver.attempts).toHaveLength(10)
+    expect(driver.attempts).toHaveLength(2)
+  })
+
+  it('that hangs does not keep others waiting for the one connect that was to find out', async () => {
+    const { pool, driver, clock } = fixture({ max: 10, overflow: 0 })
+    driver.connects = refusal()
+    await ask(pool, 3)
+    driver.connects = 'deaf'
+    await clock.advance(13)
+    expect(driver.pending).toHaveLength(1)
+    driver.connects = 'ok'
+    await clock.advance(500)
+    expect(counts(pool)).toMatchObject({ leased: 3, waiting: 0 })
+  })
+
+  it('refuses at once who comes after some seconds, lets wait who came before, and serves all when it is back', async () => {
+    const { pool, driver, clock } = fixture({ max: 2, overflow: 0 })
+    driver.connects = refusal()
+    const [early] = await ask(pool, 1)
+    await clock.advance(3_500)
+    const [later] = await ask(pool, 1)
+    await clock.advance(1_500)
+    const [late] = await ask(pool, 1)
+    expect(late?.error).toBeInstanceOf(CircuitOpenError)
+    expect(late?.error).toMatchObject({ message: expect.stringContaining('ECONNREFUSED') })
+    expect([early?.state, later?.state]).toEqual(['pending', 'pending'])
+    const patient = watch(pool.acquire({ patient: true }))
+    driver.connects = 'ok'
+    await clock.advance(501)
+    expect([early?.state, later?.state]).toEqual(['resolved', 'resolved'])
+    early?.value.release()
+    await settled()
+    expect(patient.state).toBe('resolved')
+    patient.value.release()
+    expect((await takeOne(pool)).lost).toBe(false)
+  })
+
+  it('refuses nobody while a connection lives that may come back', async () => {
+    const { pool, driver, clock } = fixture({ max: 2, overflow: 0 })
+    const lease = await takeOne(pool)
+    driver.connects = refusal()
+    await ask(pool, 1)
+    await clock.advance(6_000)
+    const [waiting] = await ask(pool, 1)
+    expect(waiting?.state).toBe('pending')
+    lease.release()
+    await settled()
+  })
+
+  it('refuses nobody without a breaker', async () => {
+    const { pool, driver, clock } = fixture({ max: 2, overflow: 0 }, () => 0, { breaker: false })
+    driver.connects = refusal()
+    await ask(pool, 1)
+    await clock.advance(6_000)
+    const [waiting] = await ask(pool, 1)
+    expect(waiting?.state).toBe('pending')
   })
 
   it('is not asked in a hot loop when it accepts and closes at once', async () => {

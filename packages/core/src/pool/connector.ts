@@ -6,7 +6,8 @@ import { backoffDelay, connectBackoff } from '../backoff.js'
 import type { Timer } from '../clock.js'
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, Driver } from '../driver.js'
-import { ConnectError, type MooringsError } from '../errors.js'
+import type { Endpoints } from '../endpoints/endpoints.js'
+import { CircuitOpenError, ConnectError, isMooringsError, type MooringsError } from '../errors.js'
 import { type PoolIdentity, publish } from '../events.js'
 import type { Resilience } from '../options.js'
 import type { Farewells } from './farewells.js'
@@ -15,11 +16,15 @@ import type { HookCalls } from './hook-calls.js'
 /** A connection that does not live as long was not really made: connecting again at once would be a hot loop. */
 const YOUNG_MS = 100
 
+/** How long a single attempt is waited for while servers do not answer, before another one is begun beside it. */
+const SCOUT_MS = 500
+
 export interface ConnectorOptions<C extends Connection> {
   readonly pool: PoolIdentity
   readonly hooks: HookCalls
   readonly farewells: Farewells
   readonly driver: Driver<C>
+  readonly endpoints: Endpoints<C>
   readonly options: Resilience['pool']
   readonly deadlines: Deadlines
   readonly random: () => number
@@ -31,16 +36,20 @@ export interface ConnectorOptions<C extends Connection> {
 
 export class Connector<C extends Connection> {
   readonly #options: ConnectorOptions<C>
-  readonly #attempts = new Set<AbortController>()
+  /** And when each was begun. */
+  readonly #attempts = new Map<AbortController, number>()
   readonly #scope = new AsyncResource('moorings:connect')
   #failures = 0
   /** Failures before the last success, in case it turns out to be none; and when that was. */
   #forgiven = 0
   #forgivenAt = 0
+  /** When the newest attempt was begun. */
+  #startedAt = 0
   #retryAt = 0
   /** The back-off is for connections that were made and turned out to be none: that another is made proves nothing. */
   #doubtful = false
   #retryTimer: Timer | undefined
+  #retryTimerAt = 0
   #lastError: MooringsError | undefined
   /** Attempts that failed, since the beginning. */
   failed = 0
@@ -59,6 +68,12 @@ export class Connector<C extends Connection> {
     return this.#failures === 0 || this.#options.deadlines.clock.now() >= this.#retryAt
   }
 
+  /** Where nobody knows whether a server answers, one attempt finds out for all, and another if that hangs. */
+  get scouting(): boolean {
+    if (this.#options.endpoints.certain || this.#attempts.size === 0) return false
+    return this.#options.deadlines.clock.now() - this.#startedAt < SCOUT_MS
+  }
+
   /** The last failure to connect, forgotten once a connect succeeds. */
   get lastError(): MooringsError | undefined {
     return this.#lastError
@@ -75,7 +90,8 @@ export class Connector<C extends Connection> {
     const timeoutMs = options.connectTimeoutMs
     const abort = new AbortController()
     const startedAt = clock.now()
-    this.#attempts.add(abort)
+    this.#startedAt = startedAt
+    this.#attempts.set(abort, startedAt)
 
     // The slot is freed by whichever comes first; what comes later is thrown away.
     const settle = (): boolean => {
@@ -90,7 +106,7 @@ export class Connector<C extends Connection> {
     })
     this.#connect(abort.signal, epoch).then(
       (connection) => {
-        if (settle()) this.#succeed(connection, epoch, clock.now() - startedAt)
+        if (settle()) this.#succeed(connection, epoch, startedAt)
         else connection.destroy(new ConnectError('The connection came after its deadline'))
       },
       (error: unknown) => {
@@ -100,10 +116,10 @@ export class Connector<C extends Connection> {
   }
 
   async #connect(signal: AbortSignal, epoch: number): Promise<C> {
-    const { driver, hooks } = this.#options
+    const { endpoints, hooks } = this.#options
     const credentials = await hooks.credentials(signal)
     if (signal.aborted) throw signal.reason
-    const connection = await driver.connect({ signal, epoch, credentials })
+    const connection = await endpoints.connect({ signal, epoch, credentials })
     if (signal.aborted) {
       connection.destroy(new ConnectError('The connection came after its deadline'))
       throw signal.reason
@@ -141,15 +157,18 @@ export class Connector<C extends Connection> {
 
   /** Calls `retry` when the back-off ends. */
   retryLater(): void {
-    if (this.#retryTimer !== undefined) return
+    const at = Math.max(this.#retryAt, this.scouting ? this.#startedAt + SCOUT_MS : 0)
+    if (this.#retryTimer !== undefined && this.#retryTimerAt <= at) return
     const { deadlines, retry } = this.#options
     const { clock } = deadlines
+    this.#retryTimer?.cancel()
+    this.#retryTimerAt = at
     this.#retryTimer = clock.setTimer(
       () => {
         this.#retryTimer = undefined
         retry()
       },
-      Math.max(1, Math.ceil(this.#retryAt - clock.now())),
+      Math.max(1, Math.ceil(at - clock.now())),
     )
     // Whoever waits keeps the process alive; refilling an idle pool does not.
     this.#retryTimer.unref()
@@ -159,7 +178,7 @@ export class Connector<C extends Connection> {
   abort(reason: MooringsError): void {
     this.#retryTimer?.cancel()
     this.#retryTimer = undefined
-    for (const attempt of this.#attempts) {
+    for (const attempt of this.#attempts.keys()) {
       this.#attempts.delete(attempt)
       attempt.abort(reason)
     }
@@ -177,11 +196,22 @@ export class Connector<C extends Connection> {
     this.#lastError = error.retry === 'never' ? new ConnectError(error.message, { cause: error }) : error
   }
 
-  #succeed(connection: C, epoch: number, tookMs: number): void {
+  #succeed(connection: C, epoch: number, startedAt: number): void {
+    const tookMs = this.#options.deadlines.clock.now() - startedAt
+    this.#dropOvertaken(startedAt)
     if (!this.#doubtful || this.ready) this.#forgive()
     const { id, endpoint } = connection
     publish('moorings:connection:opened', this.#options.pool, () => ({ id, endpoint, tookMs }))
     this.#options.arrived(connection, epoch, tookMs)
+  }
+
+  /** Those begun long before one that has arrived went where nobody answers: their places are needed. */
+  #dropOvertaken(startedAt: number): void {
+    for (const [attempt, at] of this.#attempts) {
+      if (startedAt - at < SCOUT_MS) continue
+      this.#attempts.delete(attempt)
+      attempt.abort()
+    }
   }
 
   #forgive(): void {
@@ -204,10 +234,12 @@ export class Connector<C extends Connection> {
     this.failed++
     // Attempts that ran side by side and failed together are one failing round, not many.
     if (this.ready) {
-      this.#retryAt = now + backoffDelay(connectBackoff, ++this.#failures, random)
+      const pauseMs = backoffDelay(connectBackoff, ++this.#failures, random)
+      // No server is to be asked before.
+      this.#retryAt = now + (error instanceof CircuitOpenError ? Math.max(pauseMs, error.retryInMs ?? 0) : pauseMs)
       this.#doubtful = false
     }
-    this.#lastError = error
+    this.#lastError = error instanceof CircuitOpenError && isMooringsError(error.cause) ? error.cause : error
     publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now }))
     failed(error)
   }

@@ -21,7 +21,7 @@ import { inFlight } from '../testing/in-flight.js'
 
 const one = { max: 1, overflow: 0 }
 const minute = 60_000
-const endpoint = { host: 'db.test', port: 5432, role: 'primary' } as const
+const endpoint = { host: 'db.test', port: 5432 } as const
 
 const scenes: Scenes<Exclude<EventName, BreakerEvent | CallerEvent | TransactionEvent | SessionEvent>> = {
   'moorings:pool:started': {
@@ -191,6 +191,26 @@ const scenes: Scenes<Exclude<EventName, BreakerEvent | CallerEvent | Transaction
       expect(driver.attempts).toHaveLength(2)
       // Three quarters of the first pause, by the chance of this test.
       return [{ error, retryInMs: 18.75 }]
+    },
+  },
+  'moorings:endpoint:moved': {
+    prepare(driver) {
+      driver.endpoints = [endpoint, { host: 'other.test', port: 5432 }]
+      driver.target = 'primary'
+    },
+    async run({ pool, driver }) {
+      await takeOne(pool)
+      driver.roles.set('db.test', 'standby')
+      await takeOne(pool)
+      return [{ from: 'db.test:5432', to: 'other.test:5432' }]
+    },
+  },
+  'moorings:endpoint:changed': {
+    async run({ pool, driver }) {
+      const lease = await takeOne(pool)
+      driver.connection(1).role = 'read-only'
+      lease.release()
+      return [{ endpoint: 'db.test:5432', from: 'primary', to: 'read-only' }]
     },
   },
   'moorings:rollback:failed': {

@@ -1,8 +1,10 @@
 // The borrow path: how a caller comes to a connection and how the connection comes back. Who waits, what is checked,
 // mended, made and told has a room of its own; this is where they meet.
 
+import { Breaker } from '../breaker/breaker.js'
 import type { Clock } from '../clock.js'
-import type { Connection } from '../driver.js'
+import type { Connection, Endpoint } from '../driver.js'
+import { Endpoints } from '../endpoints/endpoints.js'
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
@@ -50,6 +52,7 @@ export class Lending<C extends Connection> implements Home<C> {
   readonly farewells: Farewells
   readonly checks: Checks<C>
   readonly liveness: Liveness<C>
+  readonly endpoints: Endpoints<C>
   readonly connector: Connector<C>
   readonly supply: Supply<C>
   readonly warmUp: WarmUp
@@ -106,8 +109,19 @@ export class Lending<C extends Connection> implements Home<C> {
       gone: () => this.supply.fill(),
     })
     this.liveness = new Liveness({ ...parts, resilience })
+    const { breaker } = resilience
+    this.endpoints = new Endpoints({
+      ...parts,
+      breaker: (endpoint) => {
+        if (breaker === false) return undefined
+        const name = identity.pool === 'default' ? endpoint : `${identity.pool} ${endpoint}`
+        return new Breaker({ ...breaker, name, kind: 'database', owner: identity, deadlines })
+      },
+      moved: (endpoint) => this.#useless(endpoint),
+    })
     this.connector = new Connector({
       ...parts,
+      endpoints: this.endpoints,
       arrived: (connection, epoch, tookMs) => this.#arrived(connection, epoch, tookMs),
       failed: (error) => this.#connectFailed(error),
       retry: () => this.supply.fill(),
@@ -170,7 +184,7 @@ export class Lending<C extends Connection> implements Home<C> {
   }
 
   #queue(
-    { signal, timeoutMs, urgent = false }: AcquireOptions,
+    { signal, timeoutMs, urgent = false, patient = urgent }: AcquireOptions,
     brief: boolean,
     taking: Taking | undefined,
   ): Promise<Lease<C>> {
@@ -178,6 +192,11 @@ export class Lending<C extends Connection> implements Home<C> {
     if (this.lifecycle.closed) throw this.#refused(new PoolClosedError())
     if (this.suspension.refusing) throw this.#refused(this.suspension.error())
     const { acquireTimeoutMs, maxWaiters } = this.#setup.resilience.pool
+    // Nothing lives that could come back, and no server is even to be asked.
+    if (!patient && this.roster.size === 0) {
+      const { refusal } = this.endpoints
+      if (refusal !== undefined) throw this.#refused(refusal)
+    }
     if (this.waiters.size - this.#atHand >= maxWaiters) {
       throw this.#refused(new QueueFullError(maxWaiters, this.counts()))
     }
@@ -241,6 +260,7 @@ export class Lending<C extends Connection> implements Home<C> {
 
   /** To the next in line, else it rests; unless it has had its day. */
   #hand(entry: Entry<C>, now: number): void {
+    if (entry.connection.role !== entry.role) this.#changed(entry)
     if (this.retireSpent(entry, now)) this.supply.fill()
     else if (!this.#asksHook || !this.lifecycle.running) this.#give(entry, now)
     else if (this.checks.efforts < this.waiters.size) this.checks.forAcquire(entry)
@@ -342,6 +362,20 @@ export class Lending<C extends Connection> implements Home<C> {
     // Nothing lives and trying again cannot help (wrong password, unknown database): waiting for the timeout would only hide it.
     if (error.retry === 'never' && this.roster.size === 0) this.waiters.rejectAll(() => error)
     this.warmUp.failed(error)
+    this.supply.fill()
+  }
+
+  #changed(entry: Entry<C>): void {
+    const { connection, role } = entry
+    entry.role = connection.role
+    if (this.endpoints.changed(connection, role)) this.#useless(connection.endpoint)
+  }
+
+  /** What leads there is not wanted any more. */
+  #useless(endpoint: Endpoint): void {
+    this.members.invalidate({ endpoint })
+    // What is under way there may never be answered.
+    void this.liveness.checkNow(endpoint)
     this.supply.fill()
   }
 

@@ -52,6 +52,7 @@ export class Members<C extends Connection> {
       idleSince: now,
       seenAt: now,
       uses: 0,
+      role: connection.role,
       stale: this.#epochs.outdated(epoch, connection.endpoint),
       lease: undefined,
       state: 'idle',

@@ -248,6 +248,18 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
     this.scopes.enter(lease, ambient)
   }
 
+  /**
+   * A connection that the pool does not count and never lends: whoever asks has to close it. What the hooks do for a
+   * connection of the pool's is not done for it, but for the credentials.
+   *
+   * @throws ConnectError, AuthenticationError, CircuitOpenError
+   */
+  protected async connectAside(signal: AbortSignal): Promise<C> {
+    const { beforeConnect } = this.resilience.hooks
+    const credentials = (await beforeConnect?.({ signal })) ?? undefined
+    return this.#lending.endpoints.connect({ signal, epoch: 0, credentials })
+  }
+
   // --- the pool as a whole ---
 
   /**

@@ -2,7 +2,7 @@
 // do is the pool's to decide.
 
 import type { Clock } from '../clock.js'
-import type { Connection } from '../driver.js'
+import type { Connection, Role } from '../driver.js'
 import type { MooringsError } from '../errors.js'
 import { type CloseReason, type PoolIdentity, publish } from '../events.js'
 import type { Lease } from './lease.js'
@@ -18,6 +18,8 @@ export interface Entry<C extends Connection = Connection> {
   seenAt: number
   /** How often it was lent. */
   uses: number
+  /** As it was when last looked at. */
+  role: Role | undefined
   /** To be replaced at the next occasion. */
   stale: boolean
   /** Who has it. */

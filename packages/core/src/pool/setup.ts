@@ -1,7 +1,8 @@
 // What a pool is made of, what may be asked of it, and what it tells.
 
+import type { BreakerState } from '../breaker/breaker.js'
 import type { Deadlines } from '../deadlines.js'
-import type { Connection, Driver, Endpoint } from '../driver.js'
+import type { Connection, Driver, Endpoint, Role } from '../driver.js'
 import type { MooringsError, PoolCounts } from '../errors.js'
 import type { CloseReason, HealthStatus } from '../events.js'
 import type { Resilience } from '../options.js'
@@ -20,6 +21,10 @@ export interface AcquireOptions {
    * session stays there. Default false.
    */
   readonly brief?: boolean | undefined
+  /**
+   * Waits also while no server answers, as if there was hope: for what is under way already. Default false.
+   */
+  readonly patient?: boolean | undefined
   /**
    * Waits before all others: for what they may be waiting for themselves, such as the end of a transaction that is in doubt.
    * Default false.
@@ -138,7 +143,10 @@ export interface LivenessStats {
 }
 
 export interface EndpointStats {
-  readonly role: 'primary' | 'standby' | undefined
+  /** As its newest connection shows it; undefined before there was one, and where the server was not asked. */
+  readonly role: Role | undefined
+  /** Whether connects to it are let through; undefined without a breaker. */
+  readonly breaker: BreakerState | undefined
   readonly connections: number
   readonly leased: number
 }

@@ -41,6 +41,7 @@ export async function shutDown<C extends Connection>(parts: ShutdownParts<C>, ti
   for (const entry of destroyed) members.takeBack(entry, 'closing', late)
   farewells.destroy(late)
   await Promise.all([others, asked, farewells.over()])
+  lending.endpoints.end()
   deadlines.clear(new PoolClosedError('The pool was closed while this was waited for'))
   lifecycle.move('closed')
   const tookMs = deadlines.clock.now() - startedAt

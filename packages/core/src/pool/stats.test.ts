@@ -284,14 +284,16 @@ const meanings: { readonly [Field in keyof PoolStats]: Meaning } = {
     'how many connections lead where, what role that has, and how many of them are lent',
     async () => {
       const { pool, driver } = fixture({ max: 3 })
-      driver.endpoint = { host: 'a.test', port: 5432, role: 'primary' }
+      driver.endpoint = { host: 'a.test', port: 5432 }
       await take(pool, 2)
       driver.endpoint = { host: '::1', port: 6432 }
+      driver.roles.set('::1', 'standby')
       const third = await takeOne(pool)
       third.release()
       expect(pool.stats().endpoints).toEqual({
-        'a.test:5432': { role: 'primary', connections: 2, leased: 2 },
-        '[::1]:6432': { role: undefined, connections: 1, leased: 0 },
+        'db.test:5432': { role: 'standby', breaker: 'closed', connections: 0, leased: 0 },
+        'a.test:5432': { role: 'primary', breaker: undefined, connections: 2, leased: 2 },
+        '[::1]:6432': { role: 'standby', breaker: undefined, connections: 1, leased: 0 },
       })
     },
   ],

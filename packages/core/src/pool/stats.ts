@@ -2,6 +2,7 @@
 
 import type { Connection } from '../driver.js'
 import { endpointName } from '../endpoint-name.js'
+import type { Endpoints } from '../endpoints/endpoints.js'
 import type { Lending } from './lending.js'
 import type { Entry } from './roster.js'
 import type { ConnectionStats, EndpointStats, PoolStats } from './setup.js'
@@ -11,7 +12,7 @@ export function snapshot<C extends Connection>(
   now: number,
   parts: Pick<PoolStats, 'name' | 'health' | 'transactions' | 'statements' | 'sessions'>,
 ): PoolStats {
-  const { lifecycle, members, roster, supply, connector, accounts, leaks, liveness } = lending
+  const { lifecycle, members, roster, supply, connector, accounts, leaks, endpoints, liveness } = lending
   const counts = lending.counts()
   const { created, closed, closedBy, lost } = roster
   const { acquired, timeouts, refused, aborted, failed } = accounts
@@ -50,7 +51,7 @@ export function snapshot<C extends Connection>(
     statements,
     sessions,
     connections: entries.map((entry) => ofConnection(entry, now)),
-    endpoints: byEndpoint(entries),
+    endpoints: byEndpoint(entries, endpoints),
     health,
   }
 }
@@ -66,13 +67,20 @@ function ofConnection({ connection, state, lease, arrivedAt, idleSince, uses }: 
   }
 }
 
-function byEndpoint(entries: readonly Entry[]): Record<string, EndpointStats> {
+function byEndpoint<C extends Connection>(
+  entries: readonly Entry<C>[],
+  endpoints: Endpoints<C>,
+): Record<string, EndpointStats> {
   const found = new Map<string, EndpointStats>()
+  for (const { name, role, breaker } of endpoints.all()) {
+    found.set(name, { role, breaker: breaker?.state, connections: 0, leased: 0 })
+  }
   for (const { connection, lease } of entries) {
     const name = endpointName(connection.endpoint)
-    const { connections = 0, leased = 0 } = found.get(name) ?? {}
+    const { breaker, connections = 0, leased = 0 } = found.get(name) ?? {}
     found.set(name, {
-      role: connection.endpoint.role,
+      role: connection.role,
+      breaker,
       connections: connections + 1,
       leased: leased + (lease === undefined ? 0 : 1),
     })

@@ -87,15 +87,16 @@ export class Supply<C extends Connection> {
       ready &&
       checks.efforts + connector.size < waiters.size &&
       roster.size + connector.size < max + overflow &&
+      !connector.scouting &&
       open()
     ) {
       connector.attempt(epoch())
     }
     // A refused password is not tried again and again behind everybody's back: servers lock accounts for less.
     const wanted = Math.max(connector.lastError?.retry === 'never' ? 0 : this.wanted, warmUp.wanted)
-    while (ready && roster.size + connector.size < wanted && open()) connector.attempt(epoch())
+    while (ready && roster.size + connector.size < wanted && !connector.scouting && open()) connector.attempt(epoch())
     if (!open()) return
-    if (!ready && (waiters.size > 0 || roster.size < wanted)) connector.retryLater()
+    if ((!ready || connector.scouting) && (waiters.size > 0 || roster.size < wanted)) connector.retryLater()
   }
 
   /**

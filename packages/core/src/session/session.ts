@@ -117,7 +117,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
    *
    * @throws SessionBusyError, SessionExpiredError, SessionEndedError, ConnectionLostError, and what `pool.acquire` throws
    */
-  async acquire({ signal, timeoutMs, brief = false }: AcquireOptions = {}): Promise<Lease<C>> {
+  async acquire({ signal, timeoutMs, patient, brief = false }: AcquireOptions = {}): Promise<Lease<C>> {
     this.#assertOpen()
     // It would wait for what waits for it.
     if (this.#around(true) !== undefined) {
@@ -133,7 +133,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
       for (;;) {
         this.#assertOpen()
         if (this.#berth !== undefined) return this.#lend(this.#berth, !brief)
-        if (this.#arriving === undefined) await this.#arrive(signal, until - deadlines.clock.now())
+        if (this.#arriving === undefined) await this.#arrive({ signal, patient }, until - deadlines.clock.now())
         else await this.#beside(this.#arriving, signal, until)
       }
     } catch (error) {
@@ -142,11 +142,11 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
     }
   }
 
-  async #arrive(signal: AbortSignal | undefined, leftMs: number): Promise<void> {
+  async #arrive({ signal, patient }: Pick<AcquireOptions, 'signal' | 'patient'>, leftMs: number): Promise<void> {
     const arrival = new AbortController()
     const either = signal === undefined ? arrival.signal : AbortSignal.any([signal, arrival.signal])
     this.#arrival = arrival
-    this.#arriving = this.#take(either, Math.max(1, Math.ceil(leftMs)))
+    this.#arriving = this.#take({ signal: either, patient, timeoutMs: Math.max(1, Math.ceil(leftMs)) })
     try {
       const berth = await this.#arriving
       // One that was lost on its way here would be kept for good, as nobody is told of that any more.
@@ -191,8 +191,8 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   }
 
   /** Undefined when it was lost in the moment it was had. */
-  async #take(signal: AbortSignal | undefined, timeoutMs: number): Promise<Berth<C> | undefined> {
-    const lease = await this.#pool.acquire({ signal, timeoutMs })
+  async #take(options: AcquireOptions): Promise<Berth<C> | undefined> {
+    const lease = await this.#pool.acquire(options)
     if (lease.lost) {
       lease.release()
       return undefined

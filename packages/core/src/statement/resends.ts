@@ -66,7 +66,7 @@ export class Resends<C extends Connection = Connection> {
     const askedAt = deadlines.clock.now()
     const timeoutMs = Math.max(1, Math.ceil(resilience.pool.acquireTimeoutMs - this.#waitedMs))
     try {
-      return await source.acquire({ brief: true, timeoutMs, signal })
+      return await source.acquire({ brief: true, timeoutMs, signal, patient: true })
     } catch (error) {
       throw error instanceof AcquireAbortedError ? error : (this.#doubt ?? error)
     } finally {

@@ -22,7 +22,10 @@ afterEach(() => {
 
 export function breaking(options: Partial<BreakerSetup> = {}): Breaking {
   const clock = new FakeClock()
-  const breaker = new Breaker({ name: 'db.test:5432', kind: 'database', deadlines: new Deadlines(clock), ...options })
+  const breaker = new Breaker({
+    ...{ name: 'db.test:5432', kind: 'database', deadlines: new Deadlines(clock), resetTimeoutMs: 1_000 },
+    ...options,
+  })
   made.push(breaker)
   return { clock, breaker }
 }

@@ -4,6 +4,7 @@ import { expect } from '@jest/globals'
 import type { EventDetails, EventName } from '../events.js'
 import type { PoolOptions, ResilienceOptions } from '../options.js'
 import { eventsOf } from './events.js'
+import type { FakeDriver } from './fake-driver.js'
 import { type Fixture, fixture } from './fixture.js'
 
 export type CallerEvent = Extract<EventName, `moorings:${'lease' | 'acquire' | 'leak'}:${string}`>
@@ -25,6 +26,7 @@ type Told<Name extends EventName> = {
 export interface Scene<Name extends EventName> {
   readonly options?: PoolOptions
   readonly others?: Omit<ResilienceOptions, 'pool'>
+  readonly prepare?: (driver: FakeDriver) => void
   /** What happens. Returns what should be told of it, and nothing else. */
   readonly run: (setup: Fixture) => Promise<Told<Name>[]>
 }
@@ -32,8 +34,8 @@ export interface Scene<Name extends EventName> {
 export type Scenes<Names extends EventName> = { readonly [Name in Names]: Scene<Name> }
 
 export async function play<Name extends EventName>(scenes: Scenes<Name>, name: Name): Promise<void> {
-  const { options, others, run }: Scene<Name> = scenes[name]
-  const setup = fixture(options, () => 0.5, others)
+  const { options, others, prepare, run }: Scene<Name> = scenes[name]
+  const setup = fixture(options, () => 0.5, others, prepare)
   let told: Told<Name>[] = []
   const seen = await eventsOf(name, async () => {
     told = await run(setup)

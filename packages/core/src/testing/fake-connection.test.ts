@@ -3,7 +3,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { ConnectionLostError, StatementError } from '../errors.js'
 import { settled } from './fake-clock.js'
-import { FakeConnection } from './fake-connection.js'
+import { FakeConnection, usual } from './fake-connection.js'
 import { FakeDriver, refusal } from './fake-driver.js'
 import { watch } from './watch.js'
 
@@ -102,14 +102,14 @@ describe('a fake driver', () => {
     ] as const) {
       const abort = new AbortController()
       driver.connects = connects
-      const asked = watch(driver.connect({ signal: abort.signal, epoch: 0 }))
+      const asked = watch(driver.connect({ signal: abort.signal, epoch: 0, endpoint: usual }))
       abort.abort()
       await settled()
       expect(asked.state).toBe(state)
     }
     driver.connects = refusal()
-    await expect(driver.connect({ signal, epoch: 0 })).rejects.toBe(driver.connects)
+    await expect(driver.connect({ signal, epoch: 0, endpoint: usual })).rejects.toBe(driver.connects)
     driver.connects = 'ok'
-    expect((await driver.connect({ signal, epoch: 3 })).epoch).toBe(3)
+    expect((await driver.connect({ signal, epoch: 3, endpoint: usual })).epoch).toBe(3)
   })
 })

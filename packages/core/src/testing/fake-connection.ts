@@ -6,6 +6,7 @@ import type {
   Connection,
   Endpoint,
   Result,
+  Role,
   SessionState,
   Statement,
   TransactionSettings,
@@ -42,13 +43,14 @@ export interface FakeConnectionParts {
   readonly epoch: number
   /** Where it leads; `db.test:5432` unless told otherwise. */
   readonly endpoint?: Endpoint
+  readonly role?: Role | undefined
   /** What every operation is answered by, unless told otherwise. */
   readonly answers?: ReadonlyMap<Operation, Answer>
   /** What the time is; it stands still unless told otherwise. */
   readonly now?: () => number
 }
 
-const usual: Endpoint = { host: 'db.test', port: 5432, role: 'primary' }
+export const usual: Endpoint = { host: 'db.test', port: 5432 }
 
 type LostListener = (reason: MooringsError, how: 'lost' | 'destroyed') => void
 
@@ -56,6 +58,8 @@ export class FakeConnection implements Connection {
   readonly id: number
   readonly epoch: number
   readonly endpoint: Endpoint
+  /** As the server shows it: a test may change it at any time. */
+  role: Role | undefined
   /** Everything that was sent, in order: `begin`, `savepoint s0`, `ping`, … */
   readonly sent: string[] = []
   /** How it ended: `lost` by itself, `closed` after a goodbye, `destroyed` by us. */
@@ -76,11 +80,12 @@ export class FakeConnection implements Connection {
   #lost: MooringsError | undefined
   #onLost: LostListener | undefined
 
-  constructor({ id, epoch, endpoint = usual, answers, now = () => 0 }: FakeConnectionParts) {
+  constructor({ id, epoch, endpoint = usual, role = 'primary', answers, now = () => 0 }: FakeConnectionParts) {
     this.#now = now
     this.id = id
     this.epoch = epoch
     this.endpoint = endpoint
+    this.role = role
     this.#always = new Map(answers)
   }
 

@@ -10,6 +10,8 @@ import type {
   Endpoint,
   ErrorSite,
   NamedConstraint,
+  Role,
+  Target,
   ViolationDetail,
   WorkAsking,
   WorkReport,
@@ -23,7 +25,7 @@ import {
   type MooringsError,
   StatementError,
 } from '../errors.js'
-import { type Answer, FakeConnection, type Operation } from './fake-connection.js'
+import { type Answer, FakeConnection, type Operation, usual } from './fake-connection.js'
 
 /** One connect, held until the test says what becomes of it. */
 export interface FakeAttempt {
@@ -60,8 +62,13 @@ export class FakeDriver implements Driver<FakeConnection> {
   readonly connections: FakeConnection[] = []
   /** How connects from now on are answered. */
   connects: ConnectAnswer = 'ok'
-  /** Where connections that arrive from now on lead to; the fake's usual place when undefined. */
+  /** Where it may connect to: to be set before a pool is made on it. */
+  endpoints: readonly Endpoint[] = [usual]
+  target: Target = 'any'
+  /** Where connections that arrive from now on lead to, wherever they were asked to; there when undefined. */
   endpoint: Endpoint | undefined
+  /** What servers show from now on, by host; the others are primaries. */
+  readonly roles = new Map<string, Role>()
   /** What is answered when it is asked what became of a transaction, in turn: an error is thrown. Then `unknown`. */
   readonly outcomes: (CommitOutcome | Error)[] = []
   /** The transactions it was asked about. */
@@ -119,7 +126,7 @@ export class FakeDriver implements Driver<FakeConnection> {
       const attempt = new Attempt(
         request,
         () => {
-          const connection = this.#make(request.epoch)
+          const connection = this.#make(request)
           resolve(connection)
           return connection
         },
@@ -195,13 +202,15 @@ export class FakeDriver implements Driver<FakeConnection> {
     return this.detail
   }
 
-  #make(epoch: number): FakeConnection {
+  #make({ epoch, endpoint: asked }: ConnectRequest): FakeConnection {
+    const endpoint = this.endpoint ?? asked
     const connection = new FakeConnection({
       id: this.connections.length + 1,
       epoch,
       answers: this.#answers,
       now: this.#now,
-      ...(this.endpoint && { endpoint: this.endpoint }),
+      endpoint,
+      role: this.roles.get(endpoint.host),
     })
     this.connections.push(connection)
     return connection

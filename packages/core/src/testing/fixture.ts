@@ -22,14 +22,20 @@ export interface Fixture {
 /** What a pool does from time to time: only where a test is about it. */
 const quiet = { min: 0, keepaliveMs: 0, leakAfterMs: 0, scaling: false } as const
 
-/** As a user would set it, but quiet, and with a `min` of 0. Without jitter in lifetimes: `random` gives 0. */
+/**
+ * As a user would set it, but quiet, and with a `min` of 0. Without jitter in lifetimes: `random` gives 0.
+ *
+ * @param prepare what a pool asks its driver when it is made
+ */
 export function fixture(
   options: PoolOptions = {},
   random: () => number = () => 0,
   others: Omit<ResilienceOptions, 'pool'> = {},
+  prepare: (driver: FakeDriver) => void = () => {},
 ): Fixture {
   const clock = new FakeClock()
   const driver = new FakeDriver(() => clock.now())
+  prepare(driver)
   const deadlines = new Deadlines(clock)
   const resilience = resolveResilience({
     health: { everyMs: 0 },

@@ -4,6 +4,7 @@
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
+  CircuitOpenError,
   ConnectError,
   HookError,
   type MooringsError,
@@ -50,6 +51,9 @@ export function againstRefusing(model: PoolModel, borrower: Borrower, error: Moo
   if (error instanceof SelfDeadlockError) return standstill(model) ? undefined : 'although a connection can come'
   if (error instanceof HookError) {
     return scenario.hooks.beforeAcquire.length > 0 ? undefined : 'although there is no such hook'
+  }
+  if (error instanceof CircuitOpenError) {
+    return lives.size === 0 ? undefined : 'although a connection lives'
   }
   if (error instanceof ConnectError) {
     return refusesUs && lives.size === 0 ? undefined : 'although trying again may help'

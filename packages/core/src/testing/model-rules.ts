@@ -27,6 +27,8 @@ export function broken(run: ModelRun): string[] {
   const unseen = (afterMs: number) => Math.max(LEAST_MS, afterMs)
   const wanted = Math.min(max, Math.max(stats.warm, stats.minIdle === 0 ? 0 : leased + stats.minIdle))
   const backingOff = lastConnectError !== undefined && (run.stalled || now <= model.retryBy)
+  // One connect finds out for all whether a server answers again.
+  const scouting = lastConnectError !== undefined && connecting > 0
   // A password that was refused is not tried again before somebody waits.
   const lockedOut = model.refusesUs && lastConnectError !== undefined
   const hooked = Object.keys(run.hooks.options)
@@ -92,8 +94,8 @@ export function broken(run: ModelRun): string[] {
     'nobody waits while a connection rests that nobody looks at':
       !running || waiting <= checking || resting.length === 0,
     'something is done for whoever waits':
-      !running || waiting <= checking + connecting || total >= max + overflow || backingOff,
-    'as many are kept as are wanted': !running || total >= wanted || backingOff || lockedOut,
+      !running || waiting <= checking + connecting || total >= max + overflow || backingOff || scouting,
+    'as many are kept as are wanted': !running || total >= wanted || backingOff || scouting || lockedOut,
     'in a calm everybody is served who can be':
       !scenario.calm || !running || (connecting === 0 && checking === 0 && (waiting === 0 || leased >= max + overflow)),
     'a pool that stands still opens nothing': model.ran || run.attempts === driver.attempts.length,

@@ -64,7 +64,9 @@ async function tryOnce<C extends Connection, T>(
   )
   let lease: Lease<C>
   try {
-    lease = await source.acquire({ signal: limits.signal, timeoutMs: Math.ceil(timeoutMs) })
+    // One that was begun already waits for a server to come back, when others are refused.
+    const patient = attempt > 1
+    lease = await source.acquire({ signal: limits.signal, timeoutMs: Math.ceil(timeoutMs), patient })
   } catch (error) {
     // It has waited as long as it may: nothing is gained by waiting again.
     throw limits.over ?? error
