@@ -72,9 +72,10 @@ async function tryOnce<C extends Connection, T>(
     throw limits.over ?? error
   }
   // It ended in the moment the lease was handed over: nobody would hear of it while BEGIN is waited for.
-  if (limits.over !== undefined) {
+  const over = limits.due()
+  if (over !== undefined) {
     lease.release()
-    throw limits.over
+    throw over
   }
   let transaction: Transaction<C> | undefined
   let tried: Attempt<T>

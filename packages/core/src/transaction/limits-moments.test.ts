@@ -4,6 +4,7 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, it } from '@jest/globals'
 import { TransactionCancelledError, TransactionTimeoutError } from '../errors.js'
 import { deadlock } from '../testing/failures.js'
+import { takeOne } from '../testing/fixture.js'
 import { expectNothingHeld, type Fate, retryingAndRested, Script, turns, untilRest } from '../testing/retrying.js'
 import { watch } from '../testing/watch.js'
 
@@ -38,6 +39,25 @@ describe('a signal that fires in the pause between two attempts', () => {
     expect(getEventListeners(abort.signal, 'abort')).toEqual([])
     await setup.clock.advance(60_000)
     expect(script.runs).toHaveLength(1)
+  })
+})
+
+describe('F5: a transaction whose time has passed while the process was busy', () => {
+  it('begins nothing on the connection it is handed', async () => {
+    const setup = await retryingAndRested({ pool: { max: 1, overflow: 0 } })
+    const holder = await takeOne(setup.pool)
+    const { sent } = setup.driver.connection(1)
+    const before = sent.length
+    const script = new Script()
+    const result = watch(setup.pool.transaction(script.body, { timeoutMs: 100 }))
+    await turns()
+    setup.clock.stall(100)
+    holder.release()
+    await turns()
+    expect(result.error).toBeInstanceOf(TransactionTimeoutError)
+    expect(script.runs).toEqual([])
+    expect(sent).toHaveLength(before)
+    expectNothingHeld(setup)
   })
 })
 

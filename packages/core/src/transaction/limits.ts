@@ -26,6 +26,7 @@ export class Limits {
   readonly #ends: Ends
   readonly #signal: AbortSignal | undefined
   readonly #deadline: Deadline | undefined
+  readonly #timeoutMs: number
   readonly #until: number
   #over: MooringsError | undefined
   #abort: AbortController | undefined
@@ -36,6 +37,7 @@ export class Limits {
     this.#deadlines = deadlines
     this.#ends = ends
     this.#signal = signal
+    this.#timeoutMs = timeoutMs
     this.#until = timeoutMs > 0 ? deadlines.clock.now() + timeoutMs : Number.POSITIVE_INFINITY
     if (timeoutMs > 0) {
       this.#deadline = deadlines.add(timeoutMs, () => this.#end(ends.late(timeoutMs)))
@@ -46,6 +48,12 @@ export class Limits {
 
   /** Why it is over, if it is. */
   get over(): MooringsError | undefined {
+    return this.#over
+  }
+
+  /** As `over`, but by the clock: in a busy process the timer may not have run yet. */
+  due(): MooringsError | undefined {
+    if (this.leftMs <= 0) this.#end(this.#ends.late(this.#timeoutMs))
     return this.#over
   }
 
