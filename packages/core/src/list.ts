@@ -17,6 +17,10 @@ export class List<T extends Listed<T>> {
     return this.#first
   }
 
+  get last(): T | undefined {
+    return this.#last
+  }
+
   get size(): number {
     return this.#size
   }

@@ -10,6 +10,7 @@ const defaults = {
     overflow: 5,
     acquireTimeoutMs: 30_000,
     maxWaiters: 10_000,
+    queue: 'adaptive',
     connectTimeoutMs: 10_000,
     idleTimeoutMs: 600_000,
     maxLifetimeMs: 3_600_000,

@@ -14,6 +14,7 @@ import { type HookOptions, hookOptions } from './hooks.js'
 import { type Logger, loggerOption } from './logger.js'
 import { type Checked, checkBy, strictOptions } from './option-problems.js'
 import { flag, fraction, milliseconds, numberIn, wholeNumber, word } from './option-schemas.js'
+import type { QueueOrder } from './pool/line.js'
 import { type ResolvedSessionDefaults, type SessionDefaults, sessionDefaults } from './session/session-defaults.js'
 import {
   completeTransactionDefaults,
@@ -53,6 +54,15 @@ export interface PoolOptions {
    * Callers that may wait at one time; one more gets a QueueFullError at once. Default 10 000; 0 lets nobody wait.
    */
   maxWaiters?: number | undefined
+  /**
+   * Which of those that wait is served next. `fifo`: always the one that came first. `adaptive`: the one that came first, and
+   * under overload the one that came last. Overload is when callers time out, or give up by their signal, while they are
+   * first in line; in order of arrival everybody served then would be about to do the same. Whoever has too little of its
+   * limit left for a lease of the usual length is then served only if nobody else waits, and is told so by its own timeout,
+   * not earlier. For this to work the pool must know how long a caller waits: set `acquireTimeoutMs`, or the limits of
+   * transactions, to what your callers do. Default `adaptive`. See docs/overload.md.
+   */
+  queue?: QueueOrder | undefined
   /**
    * How long one attempt to connect may take, in milliseconds: name resolution, TCP, TLS, authentication and the check
    * of the server's role. Default 10 000. Keep it below `acquireTimeoutMs`, or a waiting caller sees a single attempt.
@@ -249,6 +259,7 @@ const pool = strictOptions({
   overflow: wholeNumber(0).default(5),
   acquireTimeoutMs: milliseconds(1).default(30_000),
   maxWaiters: wholeNumber(0).default(10_000),
+  queue: word(['adaptive', 'fifo']).default('adaptive'),
   connectTimeoutMs: milliseconds(1).default(10_000),
   idleTimeoutMs: milliseconds(0).default(600_000),
   maxLifetimeMs: milliseconds(0).default(3_600_000),

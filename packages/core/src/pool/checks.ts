@@ -166,10 +166,10 @@ export class Checks<C extends Connection> {
 
   /** What the application's hook wants: to lend it, to keep it for another, or why it is to go. */
   async #approval(entry: Entry<C>): Promise<'pass' | 'keep' | HookError> {
-    const { hooks, waiters, roster } = this.#parts
+    const { deadlines, hooks, waiters, roster } = this.#parts
     const { connection } = entry
     if (!this.#asksHook) return 'pass'
-    const waiter = waiters.first()
+    const waiter = waiters.first(deadlines.clock.now())
     if (waiter === undefined) return 'keep'
     try {
       entry.givenUp = new AbortController()

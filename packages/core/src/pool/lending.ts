@@ -84,7 +84,7 @@ export class Lending<C extends Connection> implements Home<C> {
     this.roster = new Roster(identity, this.#clock)
     this.scopes = new Scopes(this)
     this.drain = new Drain(deadlines, () => this.roster.leases().length)
-    this.waiters = new Waiters(deadlines, (error, waitedMs) => this.#wentWithout(error, waitedMs))
+    this.waiters = new Waiters(deadlines, options.queue, (error, waitedMs) => this.#wentWithout(error, waitedMs))
     this.suspension = new Suspension(identity, deadlines, this.waiters)
     const hooks = new HookCalls(identity, driver, deadlines, resilience)
     this.#asksHook = hooks.has('beforeAcquire')
@@ -253,6 +253,7 @@ export class Lending<C extends Connection> implements Home<C> {
   #ended(entry: Entry<C>, heldMs: number): void {
     entry.lease = undefined
     this.accounts.use.record(heldMs)
+    if (this.waiters.size > 0) this.waiters.noteLease(heldMs)
     if (hears('moorings:lease:returned')) {
       publish('moorings:lease:returned', this.identity, () => ({ id: entry.connection.id, heldMs }))
     }
@@ -271,7 +272,7 @@ export class Lending<C extends Connection> implements Home<C> {
     const { max, overflow, minIdle } = this.supply.size
     // One more than the pool may have: it was made smaller.
     const surplus = this.roster.size > max + overflow
-    const waiter = this.lifecycle.running && !surplus ? this.waiters.next() : undefined
+    const waiter = this.lifecycle.running && !surplus ? this.waiters.next(now) : undefined
     if (waiter === undefined) this.#rest(entry)
     else {
       const lease = this.#lend(entry, now, now - waiter.joinedAt)

@@ -1,12 +1,13 @@
-// Callers queued for a lease: first come, first served; each leaves by being served, by its deadline or by its signal.
+// Callers queued for a lease: each leaves by being served, by its deadline or by its signal. Who is next is the line's to say.
 
 import type { Deadline, Deadlines } from '../deadlines.js'
 import { AcquireAbortedError, type MooringsError } from '../errors.js'
-import { List, type Listed } from '../list.js'
 import type { Lease } from './lease.js'
+import { type InLine, Line, type QueueOrder } from './line.js'
 import type { Taking } from './stacks.js'
+import { TypicalLease } from './typical-lease.js'
 
-export interface Waiter<L> extends Listed<Waiter<L>> {
+export interface Waiter<L> extends InLine<Waiter<L>> {
   readonly resolve: (lease: L) => void
   readonly reject: (error: MooringsError) => void
   /** Moved on by what it has waited while the queue stood still. */
@@ -37,22 +38,29 @@ export interface Wait {
 export class Waiters<L> {
   readonly #deadlines: Deadlines
   readonly #failed: (error: MooringsError, waitedMs: number) => void
-  readonly #queue = new List<Waiter<L>>()
+  readonly #typical = new TypicalLease()
+  readonly #line: Line<Waiter<L>>
   #paused = false
   #pausedAt = 0
 
   /** @param failed called with the error of each caller that goes without, before the caller hears of it */
-  constructor(deadlines: Deadlines, failed: (error: MooringsError, waitedMs: number) => void) {
+  constructor(deadlines: Deadlines, order: QueueOrder, failed: (error: MooringsError, waitedMs: number) => void) {
     this.#deadlines = deadlines
+    this.#line = new Line(order, this.#typical)
     this.#failed = failed
   }
 
   get size(): number {
-    return this.#queue.size
+    return this.#line.size
   }
 
   all(): Iterable<Waiter<L>> {
-    return this.#queue
+    return this.#line
+  }
+
+  /** A lease has ended while somebody waits. */
+  noteLease(heldMs: number): void {
+    this.#typical.note(heldMs)
   }
 
   /** Resolves with what it is given on its turn. */
@@ -65,32 +73,34 @@ export class Waiters<L> {
         reject,
         joinedAt: this.#deadlines.clock.now(),
         // Made while the waiter still counts: the error shows the pool as it was when the wait ended.
-        passed: () => this.reject(waiter, timedOut()),
+        passed: () => this.#leaveUnserved(waiter, timedOut()),
         holds,
         signal,
         brief,
         taking,
-        aborted: signal && (() => this.reject(waiter, new AcquireAbortedError(signal.reason))),
+        aborted: signal && (() => this.#leaveUnserved(waiter, new AcquireAbortedError(signal.reason))),
+        urgent,
+        limitMs,
+        place: undefined,
         deadline: undefined,
         leftMs: limitMs,
       }
-      if (urgent) this.#queue.addFirst(waiter)
-      else this.#queue.add(waiter)
+      this.#line.add(waiter)
       if (!this.#paused) waiter.deadline = this.#deadlines.add(limitMs, waiter.passed, true, waiter.joinedAt)
       if (waiter.aborted !== undefined) signal?.addEventListener('abort', waiter.aborted, { once: true })
     })
   }
 
-  /** The first in line, to be served: it waits no more. */
-  next(): Waiter<L> | undefined {
-    const waiter = this.first()
+  /** Whoever is to be served now: it waits no more. */
+  next(now: number): Waiter<L> | undefined {
+    const waiter = this.first(now)
     if (waiter !== undefined) this.#leave(waiter)
     return waiter
   }
 
   /** Nothing happens if it does not wait any more. */
   reject(waiter: Waiter<L>, error: MooringsError): void {
-    if (!this.#queue.has(waiter)) return
+    if (waiter.place === undefined) return
     this.#leave(waiter)
     this.#failed(error, this.#deadlines.clock.now() - waiter.joinedAt)
     waiter.reject(error)
@@ -98,7 +108,7 @@ export class Waiters<L> {
 
   rejectAll(error: () => MooringsError): void {
     // Those of now: whoever hears of it may ask again.
-    for (const waiter of [...this.#queue]) this.reject(waiter, error())
+    for (const waiter of [...this.#line]) this.reject(waiter, error())
   }
 
   /** Nobody's time runs until `resume`. */
@@ -107,7 +117,7 @@ export class Waiters<L> {
     this.#paused = true
     const now = this.#deadlines.clock.now()
     this.#pausedAt = now
-    for (const waiter of this.#queue) {
+    for (const waiter of this.#line) {
       if (waiter.deadline === undefined) continue
       waiter.leftMs = Math.max(0, waiter.deadline.at - now)
       this.#deadlines.delete(waiter.deadline)
@@ -118,7 +128,7 @@ export class Waiters<L> {
   resume(): void {
     this.#paused = false
     const now = this.#deadlines.clock.now()
-    for (const waiter of this.#queue) {
+    for (const waiter of this.#line) {
       waiter.joinedAt += now - Math.max(waiter.joinedAt, this.#pausedAt)
       this.#wait(waiter)
     }
@@ -128,12 +138,18 @@ export class Waiters<L> {
     waiter.deadline ??= this.#deadlines.add(waiter.leftMs, waiter.passed)
   }
 
-  first(): Waiter<L> | undefined {
-    return this.#queue.first
+  /** Whoever would be served now. */
+  first(now: number): Waiter<L> | undefined {
+    return this.#line.next(now)
+  }
+
+  #leaveUnserved(waiter: Waiter<L>, error: MooringsError): void {
+    this.#line.goesUnserved(waiter, this.#deadlines.clock.now())
+    this.reject(waiter, error)
   }
 
   #leave(waiter: Waiter<L>): void {
-    this.#queue.delete(waiter)
+    this.#line.delete(waiter)
     if (waiter.deadline !== undefined) this.#deadlines.delete(waiter.deadline)
     if (waiter.aborted !== undefined) waiter.signal?.removeEventListener('abort', waiter.aborted)
   }

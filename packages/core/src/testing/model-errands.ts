@@ -39,7 +39,7 @@ export class Errands {
     model.asksItself = true
     model.itsLimitMs = scenario.pool.acquireTimeoutMs
     const outcome = watch(setup.pool.start({ failFast }))
-    model.itsLimitMs = Number.NaN
+    model.itsLimitMs = undefined
     this.#add('start', outcome, scenario.pool.acquireTimeoutMs, () =>
       outcome.state === 'rejected' && !(outcome.error instanceof MooringsError)
         ? `rejects with ${outcome.error}`

@@ -13,6 +13,8 @@ export interface Borrower {
   /** What was left of its time at `since`; it stands still while the pool is suspended. */
   leftMs: number
   since: number
+  /** As if it had come later by the time it waited while the pool was suspended. */
+  joinedAt: number
   aborted: boolean
   /** The connection's id, once lent. */
   connection: number | undefined

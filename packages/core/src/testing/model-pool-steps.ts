@@ -42,7 +42,10 @@ export const poolSteps: readonly WeightedStep[] = [
     does: ({ errands }, { timeoutMs, refuseAfterMs }) => errands.drain(timeoutMs, refuseAfterMs),
   }),
   step(2, 'start, failing fast:', fc.boolean(), { does: ({ errands }, failFast) => errands.start(failFast) }),
-  step(4, 'health', nothing, { does: ({ errands }) => errands.health() }),
+  step(4, 'health', nothing, {
+    when: ({ scenario, sight }) => scenario.pool.queue !== 'adaptive' || sight.stats().idle === 0,
+    does: ({ errands }) => errands.health(),
+  }),
   step(1, 'close within', fc.constantFrom(closeTimeoutMs, 0, 700), {
     does: ({ errands }, ms) => void errands.close(ms),
   }),

@@ -31,6 +31,8 @@ export interface Size {
 
 export const hookTimeoutMs = 80
 export const healthTimeoutMs = 200
+/** What `health()` waits for a connection of that. */
+export const healthWaitMs = 160
 export const closeTimeoutMs = 100
 
 /** Small, so that limits are met, and what is plain comes first: that is what a failure shrinks to. */
@@ -47,6 +49,7 @@ const options = fc
   .record({
     size: sizes,
     maxWaiters: fc.constantFrom(6, 2, 0),
+    queue: fc.constantFrom<PoolOptions['queue'][]>('fifo', 'adaptive', 'adaptive'),
     validateAfterIdleMs: fc.constantFrom(1_000, 50, 0),
     idleTimeoutMs: fc.constantFrom(0, 600),
     maxLifetimeMs: fc.constantFrom(0, 2_000),
@@ -102,4 +105,9 @@ export const scenarios: fc.Arbitrary<Scenario> = fc
     recovers: fc.boolean(),
     seed: fc.nat(),
   })
-  .map(({ hooks, ...scenario }) => ({ ...scenario, hooks: scenario.calm ? none : hooks }))
+  .map(({ hooks: scripts, pool, ...scenario }) => {
+    const hooks = scenario.calm ? none : scripts
+    // For whom the hook refuses a connection cannot be told from outside, unless it is always the first in line.
+    const queue = hooks.beforeAcquire.length > 0 ? 'fifo' : pool.queue
+    return { ...scenario, hooks, pool: { ...pool, queue } }
+  })

@@ -13,8 +13,9 @@ import {
 import type { PoolEvents } from '../events.js'
 import type { ConnectionSelector, PoolState } from '../pool/setup.js'
 import { againstLending, againstRefusing, mayLeave, mayWait } from './model-causes.js'
+import { ModelLine } from './model-line.js'
 import type { Borrower, Member, Sight } from './model-parts.js'
-import type { Scenario, Size } from './model-scenario.js'
+import { healthWaitMs, type Scenario, type Size } from './model-scenario.js'
 
 type Hears = { readonly [Name in keyof PoolEvents]?: (event: PoolEvents[Name]) => void }
 
@@ -33,8 +34,8 @@ export class PoolModel {
   size: Size
   /** Never more connections than this: `max + overflow`, or as many as there were when it became less. */
   ceiling: number
-  /** In the order in which they are to be served. */
-  readonly line: Borrower[] = []
+  readonly #line: ModelLine
+  #suspendedAt = 0
   readonly lives: Map<number, Member> = new Map()
   /** By the connection's id, until it comes back or is gone. */
   readonly holders: Map<number, Borrower> = new Map()
@@ -61,8 +62,8 @@ export class PoolModel {
   evicting: ReadonlySet<number> = new Set()
   /** Whether the pool itself may be among those who ask: for `health()` and `start()`. */
   asksItself = false
-  /** How long it would wait, where that is known. */
-  itsLimitMs = Number.NaN
+  /** How long it would wait, if it is not for `health()`. */
+  itsLimitMs: number | undefined
   /** When it must try again to connect, after a failure. */
   retryBy = 0
   /** The database has refused who we are. */
@@ -80,13 +81,19 @@ export class PoolModel {
     this.size = { min, minIdle, max, overflow }
     this.ceiling = max + overflow
     this.sight = sight
+    this.#line = new ModelLine(scenario.pool.queue)
+  }
+
+  /** In the order in which they came. */
+  get line(): readonly Borrower[] {
+    return this.#line.all
   }
 
   // --- what is asked of the pool ---
 
   borrower(name: string, limitMs: number, within?: Borrower): Borrower {
     const now = this.sight.now()
-    const times = { limitMs, leftMs: limitMs, since: now, takenAt: now }
+    const times = { limitMs, leftMs: limitMs, since: now, joinedAt: now, takenAt: now }
     const nothing = { connection: undefined, error: undefined, aborted: false, leaked: false }
     return { name, state: 'asking', within, ...times, ...nothing }
   }
@@ -143,13 +150,17 @@ export class PoolModel {
     'moorings:pool:started': () => this.#move('running'),
     'moorings:pool:suspended': () => {
       this.#move('suspended')
+      this.#suspendedAt = this.sight.now()
       for (const borrower of this.line) borrower.leftMs = Math.max(0, this.leftMs(borrower))
     },
     'moorings:pool:resumed': () => {
       this.resumed++
       this.refusesAt = Number.POSITIVE_INFINITY
       this.#move('running')
-      for (const borrower of this.line) borrower.since = this.sight.now()
+      for (const borrower of this.line) {
+        borrower.since = this.sight.now()
+        borrower.joinedAt += borrower.since - Math.max(borrower.joinedAt, this.#suspendedAt)
+      }
     },
     'moorings:pool:closing': () => this.#move('closing'),
     'moorings:pool:closed': () => this.#move('closed'),
@@ -186,13 +197,15 @@ export class PoolModel {
     this.#must(mayWait(this), `${borrower.name} waits although maxWaiters do already`)
     borrower.state = 'waiting'
     borrower.since = this.sight.now()
-    this.line.push(borrower)
+    borrower.joinedAt = borrower.since
+    this.#line.join(borrower)
     this.sight.note(`${borrower.name} waits`)
   }
 
   #taken(id: number): void {
     const direct = this.asking?.state === 'asking'
-    const borrower = (direct ? this.asking : this.line.shift()) ?? this.#itself('is lent one')
+    const borrower = (direct ? this.asking : this.#line.next(this.sight.now())) ?? this.#itself('is lent one')
+    this.#line.leave(borrower)
     for (const against of againstLending(this, id, direct)) {
       this.breaches.push(`${borrower.name} is lent connection ${id} ${against}`)
     }
@@ -211,7 +224,10 @@ export class PoolModel {
     const borrower = this.holders.get(id)
     this.#must(borrower !== undefined, `the lease of connection ${id} has ended, which nobody had`)
     this.holders.delete(id)
-    if (borrower !== undefined) borrower.state = 'over'
+    if (borrower !== undefined) {
+      borrower.state = 'over'
+      this.#line.leaseEnded(this.sight.now() - borrower.takenAt)
+    }
     this.#changed(`the lease of connection ${id} has ended`)
     const member = this.lives.get(id)
     if (member !== undefined) member.idleSince = this.sight.now()
@@ -226,8 +242,9 @@ export class PoolModel {
     else if (error instanceof QueueFullError || error instanceof PoolSuspendedError) this.totals.refused++
     else if (error instanceof AcquireAbortedError) this.totals.aborted++
     else this.totals.failed++
-    const at = this.line.indexOf(borrower)
-    if (at >= 0) this.line.splice(at, 1)
+    const unserved = error instanceof AcquireTimeoutError || error instanceof AcquireAbortedError
+    if (unserved) this.#line.goesUnserved(borrower, this.sight.now())
+    this.#line.leave(borrower)
     borrower.state = 'over'
     borrower.error = error
   }
@@ -304,9 +321,11 @@ export class PoolModel {
 
   #itself(does: string): Borrower {
     this.#must(this.asksItself, `somebody unknown ${does}`)
-    const itself = this.borrower('the pool itself', this.itsLimitMs)
+    // What is left of its time when it has asked what rests before, nobody can tell: an adaptive pool is not asked then.
+    const forHealth = this.scenario.pool.queue === 'adaptive' ? healthWaitMs : Number.NaN
+    const itself = this.borrower('the pool itself', this.itsLimitMs ?? forHealth)
     // health() gives up by a signal of its own.
-    itself.aborted = Number.isNaN(this.itsLimitMs)
+    itself.aborted = this.itsLimitMs === undefined
     return itself
   }
 }
