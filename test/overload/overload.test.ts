@@ -1,0 +1,35 @@
+// Overload in small: ten times as many requests as the server can work off, each with a deadline, in the two orders of the
+// same pool, at the same time. How it compares, and at full length: `npm run overload`.
+
+import { describe, expect, it } from '@jest/globals'
+import { serverUrl } from '../support/database.js'
+import { type Figures, measure } from './load.js'
+import { oursDrizzle, oursDrizzleTransaction, oursKysely } from './ours.js'
+import type { Subject } from './subject.js'
+
+const deadlineMs = 400
+const connections = 4
+
+async function underOverload(subject: Subject): Promise<Figures> {
+  const service = subject.open({ url: serverUrl(), connections, workMs: 40, deadlineMs })
+  try {
+    const plan = { connections, deadlineMs, factor: 10, capacityMs: 600, leadMs: 800, overloadMs: 1_500 }
+    return await measure(service, { ...plan, patienceMs: 20_000 })
+  } finally {
+    await service.close()
+  }
+}
+
+describe.each([
+  ['Drizzle, told by acquireTimeoutMs', oursDrizzle('adaptive'), oursDrizzle('fifo')],
+  ["Drizzle's transactions, told by timeoutMs", oursDrizzleTransaction('adaptive'), oursDrizzleTransaction('fifo')],
+  ['Kysely, told by acquireTimeoutMs', oursKysely('adaptive'), oursKysely('fifo')],
+  ['Kysely, told by a signal', oursKysely('adaptive', 'signal'), oursKysely('fifo', 'signal')],
+])('F5: %s', (_, adaptive, fifo) => {
+  it('answers more than three times as many in time as a pool that keeps the order of arrival, and is back to normal', async () => {
+    const figures = await Promise.all([underOverload(adaptive), underOverload(fifo)])
+    const [{ useful, normalAfterMs }, inOrder] = figures
+    expect({ figures, more: useful > 3 * inOrder.useful }).toMatchObject({ more: true })
+    expect(normalAfterMs).toBeDefined()
+  })
+})
