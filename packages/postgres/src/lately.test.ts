@@ -26,6 +26,15 @@ describe('what a connection was doing lately', () => {
     expect(after('first').at(1_020, 'commission()')).toBe('commission()')
   })
 
+  it('is the one before a COMMIT that has just ended, too', () => {
+    const lately = after('first')
+    lately.ended('commit')
+    expect(lately.at(1_005, '')).toBe('first')
+    lately.started(1_010)
+    expect(lately.at(1_015, 'next')).toBe('first')
+    expect(lately.at(1_050, 'next')).toBe('next')
+  })
+
   it('is not known at the beginning, nor after a statement that was too long to be kept', () => {
     expect(new Lately().at(10_000, '')).toBeUndefined()
     expect(after('x'.repeat(10_001)).at(1_001, 'second')).toBeUndefined()
