@@ -51,10 +51,8 @@ export class StatementQueue {
   get waitingSince(): number | undefined {
     const job = this.#current
     if (job === undefined || !job.started || job.interrupted || job.suspended) return undefined
-    const { reader, librarySocket } = this.#parts
-    if (reader.readyCount >= job.readyAt) return undefined
     const { stream } = job
-    const held = stream?.writable === true || (stream !== undefined && librarySocket.paused)
+    const held = stream !== undefined && (stream.writable || this.#parts.librarySocket.paused)
     return held ? undefined : this.#lately.startedAt
   }
 

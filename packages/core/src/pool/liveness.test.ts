@@ -5,7 +5,6 @@ import type { WorkState } from '../driver.js'
 import { ConnectionLostError } from '../errors.js'
 import type { HookOptions } from '../hooks.js'
 import { settled } from '../testing/fake-clock.js'
-import type { FakeConnection } from '../testing/fake-connection.js'
 import { type Fixture, fixture, takeOne } from '../testing/fixture.js'
 import { inFlight, under } from '../testing/in-flight.js'
 import { expectNothingLeft } from '../testing/nothing-left.js'
@@ -196,7 +195,8 @@ describe('an answer that will never come', () => {
       await answer()
       return 'gone'
     }
-    await clock.advance(afterMs)
+    await clock.advance(2 * afterMs)
+    expect(driver.questions.map(({ ended }) => ended)).toEqual([[]])
     expect(statement.state).toBe('resolved')
     expect(connection.open).toBe(true)
   })
@@ -243,6 +243,19 @@ describe('an answer that will never come', () => {
     const { statement } = await inFlight(pool)
     await clock.advance(20 * afterMs)
     expect(calls).toBeGreaterThan(10)
+    expect(statement.state).toBe('pending')
+  })
+
+  it('is waited for while the beforeConnect hook takes its time: that says nothing of the server', async () => {
+    let connects = 0
+    const slowly = (resolve: () => void) => clock.setTimer(resolve, pauseMs + 1)
+    const beforeConnect = () => (++connects === 1 ? undefined : new Promise<void>(slowly))
+    const { pool, driver, clock } = setup(afterMs, { beforeConnect, timeoutMs: 2 * pauseMs })
+    driver.works = () => 'unreachable'
+    const { statement } = await inFlight(pool)
+    await clock.advance(10 * afterMs)
+    expect(connects).toBeGreaterThan(5)
+    expect(driver.questions).toEqual([])
     expect(statement.state).toBe('pending')
   })
 
@@ -295,16 +308,16 @@ describe('an answer that will never come', () => {
   it('is asked about no more when the pool is closed, and what is said of it then does not count', async () => {
     const it = setup()
     const { pool, driver, clock } = it
-    const heard: FakeConnection[] = []
-    driver.works = (connection, signal) => {
-      heard.push(connection)
+    const heard: AbortSignal[] = []
+    driver.works = (_, signal) => {
+      heard.push(signal)
       return new Promise((resolve) => signal.addEventListener('abort', () => resolve('gone')))
     }
     const { statement, lease, answer } = await inFlight(pool)
     await clock.advance(afterMs)
     const closed = watch(pool.close())
     await settled()
-    expect(heard).toHaveLength(1)
+    expect(heard.map(({ aborted }) => aborted)).toEqual([true])
     await answer()
     expect(statement.state).toBe('resolved')
     lease.release()
