@@ -54,11 +54,10 @@ export async function runCell(grounds: Grounds, fault: Fault, system: string, ti
 async function under(ground: Ground, fault: Fault, system: string, timing: Timing): Promise<Measures> {
   const { limitMs, graceMs, afterMs } = timing
   const place = { ...ground.place, connections, limitMs }
-  const load = new ProcessUnderLoad({ system, place, workers, graceMs, accounts: opening.accounts })
+  const names = { [hostName]: ground.addresses.slice(0, 1) }
+  const load = new ProcessUnderLoad({ system, place, workers, graceMs, accounts: opening.accounts, names })
   const order = load.ask.bind(load)
   try {
-    const [address] = ground.addresses
-    if (address !== undefined) await order({ ask: 'name', name: hostName, means: [address] }, promptMs)
     await order({ ask: 'go' }, promptMs)
     const warm = () => load.operations.size >= warmUp
     await until(warm, { what: 'the load to get going', timeoutMs: promptMs })

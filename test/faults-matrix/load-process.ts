@@ -11,6 +11,7 @@ const mostUncaught = 1_000
 
 const settings: LoadSettings = JSON.parse(process.argv[2] ?? '{}')
 const names = replaceNames()
+for (const [name, addresses] of Object.entries(settings.names)) names.set(name, ...addresses)
 let calls: Call[] = []
 let operations: Operation[] = []
 let uncaught: string[] = []

@@ -83,6 +83,9 @@ test('the report shows each cell, what should not be in bold, and what was not m
   expect(lines).toContain(
     '| [accepted, then closed](#accepted-then-closed) | 1 error, 12 ms | 1 error, **never back**, **3 hung**, **2 lost** | not measured |',
   )
+  expect(lines).toContain(
+    '|  | calls | done | errors | worst | back | hung | uncaught | lost | duplicated | torn | most said |',
+  )
   expect(lines).toContain('| ours | 90 | 80 | 1 | 1.2 s | 12 ms | 0 | 0 | 0 | 0 | 0 | 1 × gone \\| away |')
   expect(lines).toContain(
     '| theirs | 90 | 80 | 1 | 1.2 s | **never** | **3** | 0 | **2** | 0 | 0 | 1 × gone \\| away |',

@@ -11,6 +11,8 @@ export interface LoadSettings {
   /** Beyond the caller's limit: who has not ended by then hangs. */
   readonly graceMs: number
   readonly accounts: number
+  /** What host names mean in the beginning. */
+  readonly names: Readonly<Record<string, readonly string[]>>
 }
 
 export type Order =

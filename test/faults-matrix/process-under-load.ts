@@ -53,7 +53,8 @@ export class ProcessUnderLoad {
     })
     const early = this.#ended.then((how) => `ended with ${how}`)
     const outcome = await Promise.race([answer, early, late])
-    if (outcome !== 'answered') throw new Error(`the process under load ${outcome}: ${this.#output.trim()}`)
+    if (outcome !== 'answered')
+      throw new Error(`the process under load ${outcome}: ${this.#output.trim().replaceAll(/\s+/g, ' ')}`)
   }
 
   async kill(): Promise<void> {

@@ -81,6 +81,7 @@ function details({ fault, cells }: Row): string[] {
   const columns = [
     '',
     'calls',
+    'done',
     'errors',
     'worst',
     'back',
