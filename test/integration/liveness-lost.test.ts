@@ -13,19 +13,21 @@ import { errorOf, useScene, within } from './scene.js'
 const scene = useScene()
 /** Nothing has a limit but the question. */
 const endless = {
-  pool: { min: 0, max: 2, overflow: 0, validationTimeoutMs: 500, closeTimeoutMs: 500 },
+  pool: { min: 0, max: 1, overflow: 0, validationTimeoutMs: 500, validateAfterIdleMs: 60_000, closeTimeoutMs: 500 },
   statement: { livenessAfterMs: 200 },
 }
 /** Three questions, each with its limit, on a busy machine. */
 const patience = 15_000
 
-/** One connection of the pool, and the wire it is on. */
+/** One connection of the pool. */
 async function connected(orm: Orm, resilience = {}) {
   const db = scene.open(orm, { ...endless, ...resilience })
-  const pid = await backendOf(db)
-  const wire = scene.proxy.connections.at(-1)
-  if (wire === undefined) throw new Error('the proxy has carried no connection')
-  return { db, pid, wire }
+  return { db, pid: await backendOf(db) }
+}
+
+/** On the wires there are, and for good; new ones are whole. */
+function swallow(direction: 'to-client' | 'to-server' | 'both'): void {
+  for (const wire of scene.proxy.connections) wire.swallow(direction)
 }
 
 async function expectLost(db: Db, lost: Promise<unknown>, why: RegExp): Promise<void> {
@@ -40,8 +42,8 @@ describe.each(orms)('$name', (orm: Orm) => {
     ['the answer', 'to-client'],
     ['the statement', 'to-server'],
   ] as const)('F2: %s is swallowed: the server is idle, and its session is ended', async (_, direction) => {
-    const { db, pid, wire } = await connected(orm)
-    wire.swallow(direction)
+    const { db, pid } = await connected(orm)
+    swallow(direction)
     await expectLost(db, db.query('select 2'), /had nothing to do for it/)
     const left = async () => (await scene.backends()).every((backend) => backend.pid !== pid)
     await until(left, { what: 'the session to end' })
@@ -49,8 +51,8 @@ describe.each(orms)('$name', (orm: Orm) => {
   })
 
   it('F2: the description of a statement is swallowed, which the server calls active then', async () => {
-    const { db, wire } = await connected(orm)
-    wire.swallow('to-client')
+    const { db } = await connected(orm)
+    swallow('to-client')
     // It was not carried out for certain.
     await within(patience, db.insert('sent again'))
     expect(await scene.marks()).toEqual(['sent again'])
@@ -58,11 +60,11 @@ describe.each(orms)('$name', (orm: Orm) => {
   })
 
   it('F2: the server has ended the session, and its last words are swallowed', async () => {
-    const { db, pid, wire } = await connected(orm)
+    const { db, pid } = await connected(orm)
     const lost = db.query('select pg_sleep(60)')
     const atWork = async () => (await scene.backends()).some(({ wait_event }) => wait_event === 'PgSleep')
     await until(atWork, { what: 'it to run' })
-    wire.swallow('both')
+    swallow('both')
     await killBackends(scene.admin, 'pid = $1', [pid])
     await expectLost(db, lost, /no longer knew it/)
   })
@@ -78,17 +80,18 @@ describe.each(orms)('$name', (orm: Orm) => {
   it.each(['closed', 'reset', 'fin', 'silent'] as const)(
     'F2: behind a black hole nobody is there any more (%s): the same',
     async (refusal) => {
-      const { db, wire } = await connected(orm)
-      wire.swallow('both')
+      const { db } = await connected(orm)
+      swallow('both')
       scene.proxy.refuse(refusal)
       await expectLost(db, db.query('select 2'), /nothing was heard/)
     },
   )
 
   it('F2: others on the same endpoint are not touched', async () => {
-    const { db, wire } = await connected(orm)
-    wire.swallow('to-client')
+    const { db } = await connected(orm)
+    swallow('to-client')
     const lost = errorOf(db.query('select 2'))
+    db.pool.resize({ max: 2 })
     const other = db.query('select 4 as n from pg_sleep(2)')
     expect(await within(patience, lost)).toBeInstanceOf(ConnectionLostError)
     expect(await other).toEqual([{ n: 4 }])
