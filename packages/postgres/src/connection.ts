@@ -81,7 +81,9 @@ export class PostgresConnection implements Connection {
     // Ours come before the library's: the connection is known to be lost before anything in flight on it rejects.
     this.#lifeline = new Lifeline(socket, reader, parts.endpoint)
     socket.prependListener('data', (chunk: Buffer) => {
+      const { deadlocks } = reader
       reader.push(chunk)
+      if (reader.deadlocks !== deadlocks) parts.deadlocks.met(this)
       // The server's last words; the socket may stay open a while longer. At start-up they are the answer to the greeting.
       if (reader.fatal !== undefined && reader.readyCount > 0) this.#lifeline.lose(undefined)
       this.#statements.noteReady()

@@ -101,6 +101,19 @@ describe('BackendReader', () => {
     expect(read(killed, failure({ S: 'ERROR', V: 'ERROR', C: '25P02', M: 'aborted' })).fatal?.code).toBe('57P01')
   })
 
+  it('counts deadlocks as they are told, before the server is ready again', () => {
+    const error = failure({ S: 'FEHLER', V: 'ERROR', C: '40P01', M: 'Verklemmung', D: 'Prozess 7 …' })
+    const reader = read(error.subarray(0, 9))
+    expect(reader.deadlocks).toBe(0)
+    reader.push(error.subarray(9))
+    expect([reader.deadlocks, reader.readyCount, reader.fatal]).toEqual([1, 0, undefined])
+    for (const code of ['40001', '40P02']) reader.push(failure({ S: 'ERROR', V: 'ERROR', C: code, M: '40P01' }))
+    reader.push(ready('E'))
+    expect(reader.deadlocks).toBe(1)
+    reader.push(error)
+    expect(reader.deadlocks).toBe(2)
+  })
+
   it('does not mistake bytes inside a row for messages', () => {
     const reader = read(row(ready('E').toString('latin1')), ready('T'))
     expect([reader.transactionStatus, reader.readyCount]).toEqual(['open', 1])

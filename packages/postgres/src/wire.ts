@@ -1,6 +1,6 @@
 // What passes over the wire, as far as we look at it ourselves: where a session stands (ReadyForQuery), what it has done
-// that lasts (the tags in CommandComplete), how to cancel it (BackendKeyData) and why the server ended it (a FATAL
-// ErrorResponse, which postgres.js swallows). The reader watches beside postgres.js and owns nothing; the few messages we
+// that lasts (the tags in CommandComplete), how to cancel it (BackendKeyData), why the server ended it (a FATAL
+// ErrorResponse, which postgres.js swallows) and that it was in a deadlock (which postgres.js tells later). The reader watches beside postgres.js and owns nothing; the few messages we
 // send on connections of our own are at the end.
 
 import type { TransactionStatus } from '@moorings/core'
@@ -41,6 +41,8 @@ const commandComplete = 67 // C
 const errorResponse = 69 // E
 const readyForQuery = 90 // Z
 
+const deadlockDetected = '40P01'
+
 // Nothing we read is longer in earnest: severity, code and message come first in an ErrorResponse. It also keeps a
 // server that announces a message of a gigabyte from making us allocate one.
 const maxKept = 64 * 1024
@@ -58,6 +60,7 @@ export class BackendReader {
   #readyCount = 0
   #backendKey: BackendKey | undefined
   #fatal: FatalError | undefined
+  #deadlocks = 0
   #tags = 0
   #sets = 0
 
@@ -93,6 +96,11 @@ export class BackendReader {
   /** The last ErrorResponse that was FATAL or PANIC. */
   get fatal(): FatalError | undefined {
     return this.#fatal
+  }
+
+  /** How many times the server ended a statement to end a deadlock. It may take a while to be ready again. */
+  get deadlocks(): number {
+    return this.#deadlocks
   }
 
   /** Those of {@link tagged} that were seen since `forgetTags`, also in statements that failed later. */
@@ -202,7 +210,9 @@ export class BackendReader {
       this.#readyCount++
       this.#transactionStatus = statusOf(bytes[start])
     } else if (type === errorResponse) {
-      this.#fatal = fatalIn(bytes, start, end) ?? this.#fatal
+      const fields = fieldsIn(bytes, start, end)
+      this.#fatal = fatalIn(fields) ?? this.#fatal
+      if (fields.get('C') === deadlockDetected) this.#deadlocks++
     } else if (type === backendKeyData && end - start >= 8) {
       this.#backendKey = { pid: bytes.readUInt32BE(start), secret: bytes.readUInt32BE(start + 4) }
     }
@@ -252,8 +262,7 @@ function fieldsIn(bytes: Buffer, start: number, end: number): Map<string, string
   return fields
 }
 
-function fatalIn(bytes: Buffer, start: number, end: number): FatalError | undefined {
-  const fields = fieldsIn(bytes, start, end)
+function fatalIn(fields: ReadonlyMap<string, string>): FatalError | undefined {
   const severity = fields.get('V') ?? fields.get('S')
   if (severity !== 'FATAL' && severity !== 'PANIC') return undefined
   return { severity, code: fields.get('C') ?? '', message: fields.get('M') ?? '' }
