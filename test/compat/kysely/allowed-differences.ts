@@ -12,10 +12,11 @@ export interface AllowedDifference {
 
 /**
  * A message of our own never shows a value that was sent. What the server quotes in a data exception (class 22) may be
- * one; its own words are on the `cause`, where they must be the same as on the stock error.
+ * one, and the bytes it names are; its own words are on the `cause`, where they must be the same as on the stock error.
  */
 export function withoutValues(code: unknown, message: string): string {
-  return typeof code === 'string' && code.startsWith('22') ? message.replace(/".*"/s, '"…"') : message
+  if (typeof code !== 'string' || !code.startsWith('22')) return message
+  return message.replace(/".*"/s, '"…"').replace(/0x[0-9a-f]{2}( 0x[0-9a-f]{2})*/g, '…')
 }
 
 const aborted = `class: "TransactionAbortedError"
