@@ -8,6 +8,8 @@ export default {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   passWithNoTests: true,
+  // On a machine that is busy a test may stand still for seconds. One that waits has a limit and an error of its own.
+  testTimeout: 60_000,
   testMatch: ['<rootDir>/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
   modulePathIgnorePatterns: ['/dist/'],

@@ -1,7 +1,7 @@
 import preset from '../jest.preset.js'
 
 // What only a whole run can be told, not a project of it.
-const { passWithNoTests = false, ...project } = preset
+const { passWithNoTests = false, testTimeout, ...project } = preset
 
 /** @type {import('jest').Config} */
 const shared = {
@@ -12,8 +12,7 @@ const shared = {
 
 /** @type {import('jest').Config} */
 export default {
-  // Tests here wait for real servers on machines that may be busy; each wait has a limit and an error of its own.
-  testTimeout: 60_000,
+  testTimeout,
   passWithNoTests,
   projects: [
     { ...shared, displayName: 'test' },

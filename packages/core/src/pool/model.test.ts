@@ -12,5 +12,5 @@ it(
     const found = await fault(trial)
     if (found !== undefined) throw new Error(found.report)
   },
-  Math.max(60_000, trial.runs * 100),
+  Math.max(300_000, trial.runs * 100),
 )
