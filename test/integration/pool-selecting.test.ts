@@ -160,6 +160,7 @@ describe.each(orms)('$name', (orm: Orm) => {
       expect(others.map(({ pid }) => pid)).toContain(await backendOf(db))
       await giveBackAll(others.slice(1))
       // The endpoint itself is as good as ever: what is made anew may lead there, and stays.
+      second.refuse()
       const fresh = [await hold(db), await hold(db), await hold(db)]
       expect(db.pool.stats().endpoints).toMatchObject({ [name(scene.proxy)]: { connections: 1 } })
       await giveBackAll(fresh)
