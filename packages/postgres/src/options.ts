@@ -18,7 +18,7 @@ import { type CheckedUrl, checkUrl } from './options-url.js'
 import { fromLibrary, type ParsedConnection } from './parsed-connection.js'
 
 export type { ParsedOptions } from './options-library.js'
-export type { SocketFactory, Ssl, TargetSessionAttrs } from './options-schema.js'
+export type { SocketFactory, Ssl } from './options-schema.js'
 export { describe, describeEndpoint, type ParsedConnection, type ServerAddress } from './parsed-connection.js'
 
 /** As `parseConnection`, but tells the problems instead of throwing them. */
