@@ -38,7 +38,13 @@ type OwnedByPool =
   | 'publications'
 
 /** postgres.js's options, minus what the pool decides itself. */
-export type ConnectionOptions = Omit<Options<Record<string, PostgresType>>, OwnedByPool> & { url?: string | undefined }
+export type ConnectionOptions = Omit<Options<Record<string, PostgresType>>, OwnedByPool | 'host' | 'port'> & {
+  url?: string | undefined
+  /** One, or several: then `target_session_attrs` says which of them will do. */
+  host?: string | readonly string[] | undefined
+  /** One for all hosts, or one for each. */
+  port?: number | readonly number[] | undefined
+}
 
 /** Where and as whom to connect: a `postgres://` URL, options, or a postgres.js client whose options are taken over. */
 export type ConnectionInput = string | URL | ConnectionOptions | Sql

@@ -17,6 +17,9 @@ import type { Waiters } from './waiters.js'
  */
 const FRESH_MS = 20
 
+/** A sign of life that takes longer is not all that is done for whoever waits: a connect is made beside it. */
+const SLOW_MS = 250
+
 export interface ChecksParts<C extends Connection> {
   readonly pool: PoolIdentity
   readonly driver: Driver<C>
@@ -96,7 +99,7 @@ export class Checks<C extends Connection> {
       this.#parts.passed(entry, now)
       return
     }
-    if (doubt === 'much') void this.#run(entry, 'acquire', () => this.#ask(entry, 'acquire'))
+    if (doubt === 'much') void this.#run(entry, 'acquire', () => this.#askNotAlone(entry))
     else void this.#run(entry, 'acquire', doubt === 'none' ? noDoubt : () => this.#parts.deadlines.clock.turn())
   }
 
@@ -141,6 +144,19 @@ export class Checks<C extends Connection> {
     else if (next === 'keep') kept(entry, deadlines.clock.now())
     else failed(entry, 'hook', next)
     return undefined
+  }
+
+  async #askNotAlone(entry: Entry<C>): Promise<void> {
+    const { deadlines, gone } = this.#parts
+    const slow = deadlines.add(SLOW_MS, () => {
+      this.#efforts.delete(entry)
+      gone()
+    })
+    try {
+      await this.#ask(entry, 'acquire')
+    } finally {
+      deadlines.delete(slow)
+    }
   }
 
   /** Whatever its validity depends on: a round trip. */

@@ -276,7 +276,7 @@ const meanings: { readonly [Field in keyof PoolStats]: Meaning } = {
         { ...common, id: 1, state: 'idle', forMs: 10_000, uses: 1 },
         { ...common, id: 2, state: 'checking', forMs: 9_999, uses: 1 },
         { ...common, id: 3, state: 'leased', forMs: 3_000, uses: 2 },
-        { ...common, id: 4, state: 'resetting', forMs: 1_000, uses: 1 },
+        { ...common, id: 4, state: 'resetting', forMs: 200, uses: 1 },
       ])
     },
   ],

@@ -19,12 +19,12 @@ export async function busy(): Promise<Fixture> {
   await clock.advance(6_999)
   driver.connection(2).next('ping', 'held')
   await takeOne(pool)
-  await clock.advance(2_000)
+  await clock.advance(2_800)
   await fourth?.connection.begin()
   fourth?.connection.next('reset', 'held')
   fourth?.release()
   await ask(pool, 1)
-  await clock.advance(1_000)
+  await clock.advance(200)
   return setup
 }
 
