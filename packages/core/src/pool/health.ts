@@ -82,7 +82,7 @@ export class HealthWatch<C extends Connection> {
     const startedAt = deadlines.clock.now()
     const ask = ({ connection }: Lease<C>) => deadlines.limit(leftMs(), unanswered, (signal) => connection.ping(signal))
     // Why no connection was had says more than that the time is over, so it comes first.
-    await this.#pool.lease(ask, { timeoutMs: Math.ceil(leftMs() * 0.8), signal })
+    await this.#pool.lease(ask, { timeoutMs: Math.ceil(leftMs() * 0.8), signal, patient: true })
     return { latencyMs: deadlines.clock.now() - startedAt }
   }
 

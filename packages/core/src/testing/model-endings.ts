@@ -7,6 +7,9 @@ import type { Caller } from './model-callers.js'
 import type { ModelRun } from './model-run.js'
 import { closeTimeoutMs, hookTimeoutMs } from './model-scenario.js'
 
+/** To come again later. */
+const turnedAway: ReadonlySet<string> = new Set(['QueueFullError', 'CircuitOpenError'])
+
 /** With the database well and every lease given back soon, a newcomer is served, and in the end all rests. */
 export async function recover(run: ModelRun): Promise<void> {
   const { setup, model, hooks, callers } = run
@@ -20,8 +23,8 @@ export async function recover(run: ModelRun): Promise<void> {
     for (const attempt of driver.pending) attempt.succeed()
     answer(run)
     for (const caller of callers.holding) callers.release(caller)
-    // Hooks may hang for a while yet, and the line be too long.
-    const served = newcomer !== undefined && newcomer.borrower.error?.name !== 'QueueFullError'
+    // Hooks may hang for a while yet, the line be too long, and the next probe be half a second away.
+    const served = newcomer !== undefined && !turnedAway.has(newcomer.borrower.error?.name ?? '')
     if (!served && round * 50 > hookTimeoutMs) newcomer = callers.acquire({ timeoutMs: 1_500 })
     await run.turn()
     await run.pass(50)
