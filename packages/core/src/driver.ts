@@ -85,9 +85,21 @@ export interface Driver<C extends Connection = Connection> {
    * @returns soon once the signal fires
    */
   worksOn?(connections: readonly C[], asking: WorkAsking): Promise<WorkReport<C>>
+  /**
+   * Where this server is in the log that a primary writes and its standbys replay: a number that grows. Of a standby, how far
+   * what it shows has come. `detached`: it shows what it had when it lost touch with its primary, and that may go on
+   * otherwise by now. `unknown`: it has no such log, or cannot tell. Absent where no server can.
+   *
+   * @throws when the question itself could not be answered
+   */
+  logPosition?(connection: C, signal: AbortSignal): Promise<LogPosition>
+  /** Whether a standby can carry a statement out, as far as its text tells. Absent where there are none. */
+  standbyCan?(text: string): boolean
   /** What the server's own words about a violation tell for certain. Never throws. */
   detailOf?(error: ConstraintViolationError): ViolationDetail | undefined
 }
+
+export type LogPosition = bigint | 'detached' | 'unknown'
 
 /** A constraint of a table or of a domain, as the database names it. */
 export interface NamedConstraint {

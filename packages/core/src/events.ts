@@ -4,6 +4,7 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 import type { CommitOutcome, Endpoint, Role, WorkState } from './driver.js'
 import type { ConnectionLostError, MooringsError } from './errors.js'
+import type { ReplicaState } from './replicas/replica.js'
 
 /** Why a connection left the pool. */
 export type CloseReason =
@@ -102,6 +103,8 @@ export interface EventDetails {
   'moorings:endpoint:moved': { from: string; to: string }
   /** A server shows another role than when a connection to it was made, as one that was promoted, or refuses writes. */
   'moorings:endpoint:changed': { endpoint: string; from: Role | undefined; to: Role | undefined }
+  /** A replica is read from, or not any more: `lagMs` is how old what it shows was, where that is known. */
+  'moorings:replica:changed': { replica: string; from: ReplicaState; to: ReplicaState; lagMs: number | undefined }
   /** ROLLBACK failed: the connection was destroyed, and the caller got the error that had caused the roll-back. */
   'moorings:rollback:failed': { id: number; error: MooringsError }
   /** A transaction is run again in `delayMs`; `attempt` is the one that failed. */

@@ -47,6 +47,7 @@ export type {
   Endpoint,
   ErrorSite,
   ExecuteOptions,
+  LogPosition,
   NamedConstraint,
   Result,
   Role,
@@ -118,6 +119,16 @@ export type {
 export type { Taking } from './pool/stacks.js'
 export { redact } from './redact.js'
 export { type ManagedPool, type PoolFactories, PoolRegistry, type RegistryHealth } from './registry.js'
+export {
+  noteWrite,
+  type ReadYourWrites,
+  type ReadYourWritesOptions,
+  readsItsWrites,
+  withReadYourWrites,
+} from './replicas/read-your-writes.js'
+export type { ReplicaState } from './replicas/replica.js'
+export { type ReplicaStats, Replicas, type ReplicasStats } from './replicas/replicas.js'
+export { type ReplicasOptions, type ResolvedReplicasOptions, replicasOptions } from './replicas/replicas-options.js'
 export {
   type Ambient,
   afterCommit,

@@ -181,6 +181,11 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     'A server has changed its role',
     { endpoint, from, to },
   ],
+  'moorings:replica:changed': ({ replica, from, to, lagMs }) => [
+    to === 'fit' ? (from === 'unchecked' ? 'debug' : 'info') : 'warn',
+    to === 'fit' ? 'A replica is read from' : 'A replica is not read from',
+    { replica, from, to, lagMs },
+  ],
   'moorings:rollback:failed': ({ id, error }) => [
     'error',
     'A roll-back failed, and its connection was destroyed',

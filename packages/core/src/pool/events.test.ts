@@ -4,6 +4,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { ConnectionLostError, HookError, UniqueViolationError } from '../errors.js'
 import type { EventName } from '../events.js'
+import { Replicas } from '../replicas/replicas.js'
 import { Resends } from '../statement/resends.js'
 import {
   type BreakerEvent,
@@ -16,7 +17,7 @@ import {
 } from '../testing/event-scenes.js'
 import { settled } from '../testing/fake-clock.js'
 import { refusal } from '../testing/fake-driver.js'
-import { ask, take, takeOne } from '../testing/fixture.js'
+import { ask, fixture, take, takeOne } from '../testing/fixture.js'
 import { inFlight } from '../testing/in-flight.js'
 
 const one = { max: 1, overflow: 0 }
@@ -211,6 +212,16 @@ const scenes: Scenes<Exclude<EventName, BreakerEvent | CallerEvent | Transaction
       driver.connection(1).role = 'read-only'
       lease.release()
       return [{ endpoint: 'db.test:5432', from: 'primary', to: 'read-only' }]
+    },
+  },
+  'moorings:replica:changed': {
+    async run({ pool, driver, clock }) {
+      const replica = fixture()
+      driver.log = 7n
+      replica.driver.log = 7n
+      void new Replicas(pool, [replica.pool], { maxLagMs: 5_000, checkEveryMs: 1_000 }).start()
+      await clock.advance(1)
+      return [{ replica: 'test', from: 'unchecked', to: 'fit', lagMs: 0 }]
     },
   },
   'moorings:rollback:failed': {

@@ -394,6 +394,23 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
     return this.#health.check()
   }
 
+  /** Leases that are out and callers that wait, for each connection it may keep. */
+  get load(): number {
+    const { leased, waiting, max } = this.#lending.counts()
+    return (leased + waiting) / max
+  }
+
+  /**
+   * Whether it can lend, as far as is known without asking: `ready`, some connection lives; `unknown`; or `none`, the last
+   * connect failed, or it is suspended or closed.
+   */
+  get reach(): 'ready' | 'unknown' | 'none' {
+    const { lifecycle, roster, connector } = this.#lending
+    if (lifecycle.state === 'suspended' || lifecycle.closed) return 'none'
+    if (roster.size > 0) return 'ready'
+    return connector.lastError === undefined ? 'unknown' : 'none'
+  }
+
   get closed(): boolean {
     return this.#lending.lifecycle.closed
   }

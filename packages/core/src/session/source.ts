@@ -12,4 +12,8 @@ export interface Source<C extends Connection = Connection> {
   /** A lease for a single statement, if one can be had at once. */
   tryAcquire(): Lease<C> | undefined
   acquire(options?: AcquireOptions): Promise<Lease<C>>
+  /** Who lends for a statement of that text, where that makes a difference. */
+  lenderOf?(text: string): Source<C>
+  /** Whether what it lends for may be carried out twice. */
+  readonly repeatable?: boolean
 }

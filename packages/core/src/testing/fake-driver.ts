@@ -9,6 +9,7 @@ import type {
   Driver,
   Endpoint,
   ErrorSite,
+  LogPosition,
   NamedConstraint,
   Role,
   Target,
@@ -83,6 +84,8 @@ export class FakeDriver implements Driver<FakeConnection> {
   readonly lookups: { readonly site: ConstraintSite; readonly connection: FakeConnection }[] = []
   /** What every violation's own words tell. */
   detail: ViolationDetail | undefined
+  /** Where its log is, as it says when asked. An error is thrown; a statement is sent for each question. */
+  log: LogPosition | Error = 'unknown'
   /** The questions about work under way there were, oldest first. */
   readonly questions: FakeWorkQuestion[] = []
   /** What the server does for a connection, or when that is known: `working`, unless a test says otherwise. */
@@ -196,6 +199,16 @@ export class FakeDriver implements Driver<FakeConnection> {
         question.ended = givenUp.map(({ id }) => id)
       },
     }
+  }
+
+  async logPosition(connection: FakeConnection, _signal: AbortSignal): Promise<LogPosition> {
+    await connection.statement('log')
+    if (this.log instanceof Error) throw this.log
+    return this.log
+  }
+
+  standbyCan(text: string): boolean {
+    return text.startsWith('select')
   }
 
   detailOf(_error: ConstraintViolationError): ViolationDetail | undefined {

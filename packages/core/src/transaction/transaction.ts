@@ -15,6 +15,7 @@ import {
 import { publish } from '../events.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
+import { noteWrite } from '../replicas/read-your-writes.js'
 import type { Ambient, Stretch, TransactionContext } from '../scope.js'
 import { After, type AfterEnd, tellFailed } from './after.js'
 import { FirstError, joinedFailed } from './first-error.js'
@@ -257,6 +258,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
       throw refused
     }
     const { connection } = this
+    if (connection.ticket !== 'nothing') noteWrite(this.#pool)
     this.#state = 'committing'
     let outcome: 'committed' | 'rolled-back'
     try {

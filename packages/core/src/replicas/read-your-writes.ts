@@ -1,0 +1,83 @@
+// A stretch of work in which whoever has written reads what it wrote: a request, mostly. What has been written is not on a
+// replica at once, so from the first write on its reads are the primary's.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { assertFunction, begun, isLazy } from '../begun.js'
+
+/** What the body of {@link withReadYourWrites} is told. */
+export interface ReadYourWrites {
+  /** Whether something was written in it so far, or before it, as its caller has said. */
+  readonly hasWritten: boolean
+}
+
+export interface ReadYourWritesOptions {
+  /** Whether a write that it is to read came before it: by the request before this one of the same user, say. Default false. */
+  readonly hasWritten?: boolean | undefined
+}
+
+class Scope implements ReadYourWrites {
+  #all = false
+  readonly #pools = new Set<object>()
+
+  get hasWritten(): boolean {
+    return this.#all || this.#pools.size > 0
+  }
+
+  note(pool: object | undefined): void {
+    if (pool === undefined) this.#all = true
+    else this.#pools.add(pool)
+  }
+
+  has(pool: object): boolean {
+    return this.#all || this.#pools.has(pool)
+  }
+}
+
+const scopes = new AsyncLocalStorage<Scope>()
+
+/**
+ * Runs the body so that its reads see what it has written: from its first write on, everything it reads is read from the
+ * primary, in all that it awaits or calls, through any ORM. A write is a transaction that has written anything, and any
+ * statement outside of one that does not evidently read only. Inside of another such stretch it is a part of that.
+ *
+ * @param body is told whether anything was written, for whoever wants the next request to know of it
+ * @example
+ * app.use((request, response, next) =>
+ *   withReadYourWrites(async (scope) => {
+ *     await next()
+ *     if (scope.hasWritten) response.cookie('wrote', '1', { maxAge: 10_000 })
+ *   }, { hasWritten: request.cookies.wrote === '1' }),
+ * )
+ */
+export function withReadYourWrites<T>(
+  body: (scope: ReadYourWrites) => PromiseLike<T>,
+  options?: ReadYourWritesOptions,
+): Promise<T>
+export function withReadYourWrites<T>(body: (scope: ReadYourWrites) => T, options?: ReadYourWritesOptions): T
+export function withReadYourWrites<T>(
+  body: (scope: ReadYourWrites) => PromiseLike<T> | T,
+  { hasWritten = false }: ReadYourWritesOptions = {},
+): PromiseLike<T> | T {
+  assertFunction(body, 'body')
+  const scope = scopes.getStore() ?? new Scope()
+  if (hasWritten) scope.note(undefined)
+  return scopes.run(scope, () => {
+    const value = body(scope)
+    return isLazy(value) ? begun(() => value) : value
+  })
+}
+
+/** Whether anybody wants to know of a write: what it costs to tell one is then worth it. */
+export function readsItsWrites(): boolean {
+  return scopes.getStore() !== undefined
+}
+
+/** To be called in the call chain that writes, before the write can be seen. */
+export function noteWrite(pool: object): void {
+  scopes.getStore()?.note(pool)
+}
+
+/** Whether what the current call chain reads must be read where it has written. */
+export function hasWrittenTo(pool: object): boolean {
+  return scopes.getStore()?.has(pool) === true
+}
