@@ -13,6 +13,9 @@ export class Books {
   /** Errors that are not Moorings' own, which none should be. */
   readonly untyped: unknown[] = []
   slowestMs = 0
+  /** When the last transfer was acknowledged. */
+  #acknowledgedAt = performance.now()
+  #watch: { readonly since: number; pausedMs: number | undefined } | undefined
 
   /** Runs one transfer and enters how it ended. Does not throw. */
   async enter(transfer: Transfer, run: (transfer: Transfer) => Promise<void>): Promise<Outcome> {
@@ -21,9 +24,27 @@ export class Books {
       () => 'acknowledged' as const,
       (error: unknown) => this.#failed(error),
     )
-    this.slowestMs = Math.max(this.slowestMs, performance.now() - startedAt)
+    const now = performance.now()
+    this.slowestMs = Math.max(this.slowestMs, now - startedAt)
+    if (outcome === 'acknowledged') this.#noteAcknowledged(startedAt, now)
     this.outcomes.set(transfer.id, outcome)
     return outcome
+  }
+
+  /** From here on it is measured how long the bank stands still. */
+  watch(): void {
+    this.#watch = { since: performance.now(), pausedMs: undefined }
+  }
+
+  /** From the last transfer acknowledged before `watch` to the first that was begun after it; undefined until then. */
+  get pausedMs(): number | undefined {
+    return this.#watch?.pausedMs
+  }
+
+  #noteAcknowledged(startedAt: number, now: number): void {
+    const watch = this.#watch
+    if (watch === undefined || now < watch.since) this.#acknowledgedAt = now
+    else if (watch.pausedMs === undefined && startedAt > watch.since) watch.pausedMs = now - this.#acknowledgedAt
   }
 
   count(outcome: Outcome): number {

@@ -10,7 +10,11 @@ const database = useDatabase()
 const program = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 
 function run(...args: string[]) {
-  const env = { PATH: process.env.PATH, DATABASE_URL: database.url }
+  return runWith({ DATABASE_URL: database.url }, ...args)
+}
+
+function runWith(environment: Readonly<Record<string, string>>, ...args: string[]) {
+  const env = { ...environment, PATH: process.env.PATH }
   return promisify(execFile)(process.execPath, [program, ...args], { env, timeout: 50_000 })
 }
 
@@ -23,6 +27,14 @@ test('two banks keep their books under fire, and nothing is left on the server',
   // This file's own database has such a name, too.
   const left = `select datname from pg_database where datname like 'moorings_demo_%' and datname <> current_database()`
   expect(await database.admin.query(left)).toEqual([])
+})
+
+test('two banks keep their books when the primary crashes and its standby takes over', async () => {
+  const { stdout, stderr } = await runWith({}, '--seconds', '4')
+  expect(stderr).toBe('')
+  expect(stdout).toMatch(/transfers acknowledged +[1-9][\d,]* +[1-9][\d,]*\n/)
+  expect(stdout).toMatch(/stood still for the fail-over +\d+\.\d\d s +\d+\.\d\d s\n/)
+  expect(stdout).toMatch(/\nThe books balance\.\n$/)
 })
 
 test('an argument that the demo does not know is answered with its usage', async () => {

@@ -2,34 +2,50 @@
 // when a COMMIT is on its way or its answer is.
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Admin, killBackends } from '@moorings/test/support/admin.js'
+import { killBackends } from '@moorings/test/support/admin.js'
 import { isCommit } from '@moorings/test/support/matchers.js'
-import type { FaultProxy } from '@moorings/test/support/proxy.js'
 import type { Cut, CutHow } from '@moorings/test/support/rules.js'
+import type { Server } from './server.js'
 
 export class Faults {
-  readonly #admin: Admin
-  readonly #proxy: FaultProxy
+  readonly #server: Pick<Server, 'admin' | 'proxy'>
   readonly #applicationName: string
   killed = 0
   resets = 0
+  /** Turns under way. */
+  readonly #turns = new Set<Promise<void>>()
+  #resting = false
   /** Cut before the request arrived, and after it, when nobody can know. */
   readonly #cuts: Cut[] = []
 
-  constructor(admin: Admin, proxy: FaultProxy, applicationName: string) {
-    this.#admin = admin
-    this.#proxy = proxy
+  constructor(server: Pick<Server, 'admin' | 'proxy'>, applicationName: string) {
+    this.#server = server
     this.#applicationName = applicationName
   }
 
   /** Until the signal fires. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([
-      repeat({ everyMs: 300, signal }, () => this.#kill()),
-      repeat({ everyMs: 2_500, signal }, () => this.#reset()),
-      repeat({ everyMs: 400, signal }, async () => this.#cutCommit()),
+      repeat({ everyMs: 300, signal }, () => this.#turn(() => this.#kill())),
+      repeat({ everyMs: 2_500, signal }, () => this.#turn(() => this.#reset())),
+      repeat({ everyMs: 400, signal }, () => this.#turn(async () => this.#cutCommit())),
     ])
     for (const cut of this.#cuts) cut.remove()
+  }
+
+  /** Nothing else befalls the banks meanwhile. */
+  async restDuring(event: () => Promise<void>): Promise<void> {
+    this.#resting = true
+    await Promise.all(this.#turns)
+    await event()
+    this.#resting = false
+  }
+
+  async #turn(act: () => Promise<void>): Promise<void> {
+    if (this.#resting) return
+    const turn = act().finally(() => this.#turns.delete(turn))
+    this.#turns.add(turn)
+    await turn
   }
 
   /** COMMITs that were cut so far. */
@@ -42,7 +58,7 @@ export class Faults {
     const victim = `pid = (select pid from pg_stat_activity
                             where datname = current_database() and application_name = $1
                             order by random() limit 1)`
-    this.killed += (await killBackends(this.#admin, victim, [this.#applicationName])).length
+    this.killed += (await killBackends(this.#server.admin, victim, [this.#applicationName])).length
   }
 
   /** The next one. */
@@ -51,11 +67,11 @@ export class Faults {
       Math.random() < 0.5 ? 'before' : 'after',
       Math.random() < 0.5 ? 'reset' : 'fin',
     ]
-    this.#cuts.push(this.#proxy.cutWhen({ direction: 'to-server', match: isCommit, when, how }))
+    this.#cuts.push(this.#server.proxy.cutWhen({ direction: 'to-server', match: isCommit, when, how }))
   }
 
   async #reset(): Promise<void> {
-    this.#proxy.resetAll()
+    this.#server.proxy.resetAll()
     this.resets++
   }
 }

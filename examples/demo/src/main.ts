@@ -1,5 +1,5 @@
 // npm run demo: a bank in Drizzle and one in Kysely, whose transfers deadlock, and whose connections are killed, reset and
-// cut at COMMIT while money moves.
+// cut at COMMIT while money moves; half-way the primary crashes, and its standby takes over.
 // Ends with a table, and with a non-zero exit code if the books do not balance.
 
 import { setTimeout as pause } from 'node:timers/promises'
@@ -56,15 +56,15 @@ async function demo(seconds: number): Promise<void> {
 
 async function run(server: Server, seconds: number): Promise<string[]> {
   const branches = [drizzleBank, kyselyBank].map((open) => ({ bank: open(server.url), books: new Books() }))
-  const faults = new Faults(server.admin, server.proxy, applicationName)
+  const faults = new Faults(server, applicationName)
   console.log(
     `${server.name}. For ${seconds} seconds ${tellers} tellers of each bank move money between ${opening.accounts} accounts,\n` +
       'in any order, so that they lock each other out, while backends are terminated, connections are reset, and the wire is\n' +
-      'cut at COMMIT, again and again. Ctrl-C ends it early.\n',
+      `cut at COMMIT, again and again${server.failOver ? '; half-way the primary crashes, and its standby is promoted' : ''}. Ctrl-C ends it early.\n`,
   )
   try {
     for (const { bank } of branches) await bank.open(opening.accounts, opening.balance)
-    await underFire(branches, faults, seconds)
+    await underFire(branches, faults, seconds, server)
     const results = []
     for (const { bank, books } of branches) {
       const found = audit(books, await readVault(server.admin, bank.schema), opening)
@@ -77,7 +77,12 @@ async function run(server: Server, seconds: number): Promise<string[]> {
   }
 }
 
-async function underFire(branches: readonly Branch[], faults: Faults, seconds: number): Promise<void> {
+async function underFire(
+  branches: readonly Branch[],
+  faults: Faults,
+  seconds: number,
+  { failOver }: Server,
+): Promise<void> {
   const over = new AbortController()
   const interrupt = () => over.abort()
   process.once('SIGINT', interrupt)
@@ -91,7 +96,13 @@ async function underFire(branches: readonly Branch[], faults: Faults, seconds: n
   const shifts = branches.map(({ bank, books }) => work(bank, books, shift))
   const attack = faults.run(over.signal)
   try {
-    const time = pause(seconds * 1_000, undefined, { signal: over.signal }).catch(() => {})
+    const halfTime = () => pause(seconds * 500, undefined, { signal: over.signal })
+    const time = halfTime()
+      .then(() => failOver && crash(branches, faults, failOver))
+      .then(halfTime)
+      .catch((error: unknown) => {
+        if (!over.signal.aborted) throw error
+      })
     // Both go on until they are told to stop, unless they fail.
     await Promise.race([time, attack, ...shifts])
   } finally {
@@ -100,6 +111,13 @@ async function underFire(branches: readonly Branch[], faults: Faults, seconds: n
     progress.stop()
     process.off('SIGINT', interrupt)
   }
+}
+
+async function crash(branches: readonly Branch[], faults: Faults, failOver: () => Promise<void>): Promise<void> {
+  await faults.restDuring(async () => {
+    for (const { books } of branches) books.watch()
+    await failOver()
+  })
 }
 
 async function readVault(admin: Admin, schema: string): Promise<Vault> {

@@ -31,6 +31,7 @@ export function report(results: readonly Result[]): string {
   row('  found to be committed', ({ stats }) => stats.transactions.resolved.committed)
   row('connections lost and replaced', ({ stats }) => stats.lost)
   row('connections made', ({ stats }) => stats.created)
+  row('stood still for the fail-over', ({ books }) => inSeconds(books.pausedMs))
   row('slowest transfer', ({ books }) => `${Math.round(books.slowestMs)} ms`)
   rows.push(['', ...results.map(() => '')])
   row('errors the application saw', ({ books }) => sum(books.errors.values()))
@@ -44,6 +45,10 @@ export function report(results: readonly Result[]): string {
 function layOut([label = '', ...cells]: string[], [first = 0, ...widths]: number[]): string {
   const padded = cells.map((cell, column) => cell.padStart((widths[column] ?? 0) + 3))
   return `${label.padEnd(first)}${padded.join('')}`.trimEnd()
+}
+
+function inSeconds(ms: number | undefined): string {
+  return ms === undefined ? 'there was none' : `${(ms / 1_000).toFixed(2)} s`
 }
 
 function sum(numbers: Iterable<number>): number {
