@@ -1,6 +1,7 @@
 // Every failure that leaves Moorings is a MooringsError. `kind` says which group it belongs to, `name` which class,
 // `code` is the SQLSTATE where the server gave one, and `cause` is the driver's own error. A file for each group.
 
+export { suggestRecovery } from './constraints/recovery.js'
 export { type Issue, toIssues } from './constraints/to-issues.js'
 export {
   type IssueLike,
