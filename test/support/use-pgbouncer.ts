@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe } from '@jest/globals'
 import { serverUrl } from './database.js'
 import { findPgbouncer, type Pgbouncer, type PgbouncerOptions, startPgbouncer } from './pgbouncer.js'
 
-/** As `describe`; the pooler is there from `beforeAll` on. */
+/** As `describe`; the pooler is there from `beforeAll` on. `url`: of the server behind it, by default the run's. */
 export function describeBehindPgbouncer(
   name: string,
   body: (pooler: () => Pgbouncer) => void,
-  options: Omit<PgbouncerOptions, 'url'> = {},
+  { url = serverUrl, ...options }: Omit<PgbouncerOptions, 'url'> & { url?: () => string } = {},
 ): void {
   const missing = findPgbouncer() === undefined
   if (missing) console.warn(`SKIPPED: "${name}", as pgbouncer is not installed (Debian: apt-get install pgbouncer)`)
@@ -17,7 +17,7 @@ export function describeBehindPgbouncer(
   describeOrNot(name, () => {
     let started: Pgbouncer | undefined
     beforeAll(async () => {
-      started = await startPgbouncer({ url: serverUrl(), ...options })
+      started = await startPgbouncer({ url: url(), ...options })
     })
     afterAll(() => started?.stop())
     body(() => {

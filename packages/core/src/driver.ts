@@ -230,6 +230,13 @@ export interface Connection {
    * Read at every return: to be had without asking the server.
    */
   readonly sessionState: 'clean' | 'dirty' | 'spoilt'
+  /**
+   * Refuses where what one statement leaves on a session is not there for the next, as behind a pooler that lends a server's
+   * sessions by the transaction. Absent where that cannot be.
+   *
+   * @throws PoolerError
+   */
+  assertSession?(): void
   /** Marks what a borrower leaves behind that the driver cannot see by itself: a function that takes a lock, say. */
   declare(left: SessionState): void
   /**

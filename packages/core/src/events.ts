@@ -105,6 +105,16 @@ export interface EventDetails {
   'moorings:endpoint:changed': { endpoint: string; from: Role | undefined; to: Role | undefined }
   /** A replica is read from, or not any more: `lagMs` is how old what it shows was, where that is known. */
   'moorings:replica:changed': { replica: string; from: ReplicaState; to: ReplicaState; lagMs: number | undefined }
+  /**
+   * The way to an endpoint was found to lead through a pooler that lends a server's session for one transaction only. Told
+   * once of each.
+   */
+  'moorings:pooler:found': { endpoint: string }
+  /**
+   * A prepared statement was not found again, as behind a pooler that knows nothing of them: on the way to this endpoint
+   * nothing is prepared any more. Told once of each.
+   */
+  'moorings:prepare:disabled': { endpoint: string; error: MooringsError }
   /** ROLLBACK failed: the connection was destroyed, and the caller got the error that had caused the roll-back. */
   'moorings:rollback:failed': { id: number; error: MooringsError }
   /** A transaction is run again in `delayMs`; `attempt` is the one that failed. */

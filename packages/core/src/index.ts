@@ -63,17 +63,18 @@ export type {
 } from './driver.js'
 export { lendFields } from './errors/lend-fields.js'
 export * from './errors.js'
-export type {
-  BreakerKind,
-  BreakerOwner,
-  CloseReason,
-  EventDetails,
-  EventName,
-  HealthStatus,
-  HookName,
-  LostState,
-  PoolEvents,
-  PoolIdentity,
+export {
+  type BreakerKind,
+  type BreakerOwner,
+  type CloseReason,
+  type EventDetails,
+  type EventName,
+  type HealthStatus,
+  type HookName,
+  type LostState,
+  type PoolEvents,
+  type PoolIdentity,
+  publish,
 } from './events.js'
 export type { AcquireVerdict, HookContext, HookOptions } from './hooks.js'
 export type { Logger } from './logger.js'

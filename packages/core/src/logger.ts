@@ -186,6 +186,16 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     to === 'fit' ? 'A replica is read from' : 'A replica is not read from',
     { replica, from, to, lagMs },
   ],
+  'moorings:pooler:found': ({ endpoint }) => [
+    'info',
+    'A pooler on the way lends a session of the server for one transaction only',
+    { endpoint },
+  ],
+  'moorings:prepare:disabled': ({ endpoint, error }) => [
+    'warn',
+    'The way to a server keeps no prepared statements, nothing is prepared there any more',
+    { endpoint, error: described(error) },
+  ],
   'moorings:rollback:failed': ({ id, error }) => [
     'error',
     'A roll-back failed, and its connection was destroyed',

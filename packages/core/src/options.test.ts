@@ -47,7 +47,7 @@ const defaults = {
     rollbackTimeoutMs: 5_000,
     rootUse: 'warn',
   },
-  session: { maxDurationMs: 1_800_000, idleTimeoutMs: 60_000, warnAfterMs: 30_000 },
+  session: { maxDurationMs: 1_800_000, idleTimeoutMs: 60_000, warnAfterMs: 30_000, behindPooler: 'refuse' },
   errors: {
     constraints: new Map(),
     messages: {},

@@ -1,6 +1,7 @@
 // What the caller of a statement is told, once: its result, or an error that says what happened to it.
 
 import { addCallerFrames, ConnectError, ConnectionLostError, DeadlockError } from '@moorings/core'
+import { isUnprepared } from './classify.js'
 import type { Job } from './job.js'
 import { textOf } from './library.js'
 import { originOf } from './origins.js'
@@ -72,7 +73,8 @@ export class Answers {
     }
     const options = { code: lost.code, cause: error ?? lost.cause ?? lost }
     if (job.options.site === 'connect') return new ConnectError(lost.message, options)
-    return new ConnectionLostError(lost.message, { ...options, sent: this.#askedFor(job) ? undefined : false })
+    const sent = this.#askedFor(job) && !isUnprepared(lost) ? undefined : false
+    return new ConnectionLostError(lost.message, { ...options, sent })
   }
 
   /** Whether the server may have been asked to carry it out. What was written at once may be its description only. */

@@ -254,3 +254,31 @@ describe('classify, given anything', () => {
     expect(Object.is(classify(thrown, 'statement').cause, thrown)).toBe(true)
   })
 })
+
+describe('what PgBouncer refuses a connection for, by the code of a protocol violation', () => {
+  it.each<[string, ErrorClass, RetryAdvice]>([
+    ['unsupported startup parameter: statement_timeout', ConnectError, 'never'],
+    ['unsupported startup parameter in options: search_path', ConnectError, 'never'],
+    ['SASL authentication failed', AuthenticationError, 'never'],
+    ['password authentication failed', AuthenticationError, 'never'],
+    ['no such user: nobody', AuthenticationError, 'never'],
+    ['no such database: nowhere', ConnectError, 'never'],
+    ['database "nowhere" does not exist', ConnectError, 'never'],
+    ['pgbouncer cannot connect to server', ConnectError, 'reconnect'],
+    ['no more connections allowed (max_client_conn)', ConnectError, 'reconnect'],
+    ['query_wait_timeout', ConnectError, 'reconnect'],
+  ])('F6: %s', (message, expected, retry) => {
+    const cause = fail('08P01', { message })
+    const error = classify(cause, 'connect')
+    expect(error).toBeInstanceOf(expected)
+    expect(error).toMatchObject({ retry, code: '08P01', cause })
+    expect(error.message.startsWith(message)).toBe(true)
+  })
+
+  it('F6: a setting is named with what to do about it', () => {
+    for (const where of ['', ' in options']) {
+      const { message } = classify(fail('08P01', { message: `unsupported startup parameter${where}: jit` }), 'connect')
+      expect(message).toMatch(/Leave `jit` out of .* ignore_startup_parameters = jit,/)
+    }
+  })
+})

@@ -74,6 +74,17 @@ const refusals: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['25P02', (message, options) => new TransactionAbortedError(message, options)],
 ])
 
+/** Where no session keeps what was prepared. The second is a pooler's, which ends the connection with it. */
+export function isUnprepared({
+  code,
+  message,
+}: {
+  readonly code?: string | undefined
+  readonly message: string
+}): boolean {
+  return code === '26000' || (code === '08P01' && message.includes('prepared statement'))
+}
+
 /** A plan the server has dropped or may no longer use. The library has forgotten it too, so a second try prepares anew. */
 const stalePlan: ReadonlyMap<string, string> = new Map([
   ['0A000', 'RevalidateCachedQuery'],
@@ -113,6 +124,33 @@ export function classify(error: unknown, at: ErrorSite): MooringsError {
   return new StatementError(message, options)
 }
 
+/**
+ * What PgBouncer refuses a connection for, all by the one code of a protocol violation: it says it in English only. What it
+ * says when it could not reach the server may be otherwise the next time.
+ */
+const poolerRefuses: readonly (readonly [
+  said: RegExp,
+  make: (message: string, options: MooringsErrorOptions) => ConnectError,
+])[] = [
+  [
+    /^unsupported startup parameter(?: in options)?: (\S+)/,
+    (message, options) => new ConnectError(`${message}. ${startupAdvice(message)}`, { ...options, retry: 'never' }),
+  ],
+  [
+    /^(?:SASL authentication failed|password authentication failed|auth failed|no such user|wrong password type)/i,
+    (message, options) => new AuthenticationError(message, options),
+  ],
+  [
+    /^(?:no such database|database ".*" does not exist)/,
+    (message, options) => new ConnectError(message, { ...options, retry: 'never' }),
+  ],
+]
+
+function startupAdvice(message: string): string {
+  const [, name = ''] = /: (\S+?),?$/.exec(message) ?? []
+  return `A pooler is on the way that takes no such setting from its clients. Leave \`${name}\` out of the connection's options and its URL, and set it for all (ALTER ROLE … SET, ALTER DATABASE … SET) or for a transaction (\`settings\`); or have PgBouncer pass over it by ignore_startup_parameters = ${name}, where it is not needed`
+}
+
 function refusedConnect(code: string | undefined, message: string, error: unknown): ConnectError {
   const address = textOf(error, 'address')
   const port = read(error, 'port')
@@ -122,6 +160,8 @@ function refusedConnect(code: string | undefined, message: string, error: unknow
   const options = { code, cause: error, ...endpoint }
   if (code === undefined) return new ConnectError(message, options)
   if (refusedCredentials.test(code)) return new AuthenticationError(message, options)
+  const refuses = code === '08P01' ? poolerRefuses.find(([said]) => said.test(message)) : undefined
+  if (refuses !== undefined) return refuses[1](message, options)
   return new ConnectError(message, { ...options, retry: hopelessStart.test(code) ? 'never' : 'reconnect' })
 }
 

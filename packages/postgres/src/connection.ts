@@ -20,8 +20,9 @@ import {
   type TransactionStatus,
 } from '@moorings/core'
 import { Asides } from './aside.js'
+import { leaves, refusal } from './behind-pooler.js'
 import { sendCancel } from './cancel.js'
-import { classify } from './classify.js'
+import { classify, isUnprepared } from './classify.js'
 import { type Codec, plain } from './codec.js'
 import { streamRows } from './cursor.js'
 import type { Deadlocks } from './deadlocks.js'
@@ -31,6 +32,7 @@ import { Lifeline } from './lifeline.js'
 import type { ParsedConnection } from './options.js'
 import { OwnTransaction, unlimited } from './own-transaction.js'
 import type { QueueParts } from './queue-parts.js'
+import type { Route } from './route.js'
 import { greeting, type Server, serverOf } from './server.js'
 import { SessionMarks } from './session-state.js'
 import { addressOf, holdProcess } from './socket.js'
@@ -50,6 +52,10 @@ export interface ConnectionParts extends Omit<QueueParts, 'library' | 'send' | '
   readonly codec: Codec
   /** Of all connections of the driver. */
   readonly deadlocks: Deadlocks
+  /** Of all that lead there. */
+  readonly route: Route
+  /** Told when it turns out that the way there keeps no prepared statements. */
+  readonly unkept: (error: MooringsError) => void
 }
 
 export class PostgresConnection implements Connection {
@@ -85,7 +91,10 @@ export class PostgresConnection implements Connection {
       reader.push(chunk)
       if (reader.deadlocks !== deadlocks) parts.deadlocks.met(this)
       // The server's last words; the socket may stay open a while longer. At start-up they are the answer to the greeting.
-      if (reader.fatal !== undefined && reader.readyCount > 0) this.#lifeline.lose(undefined)
+      if (reader.fatal !== undefined && reader.readyCount > 0) {
+        this.#lifeline.lose(undefined)
+        if (this.lost !== undefined) this.unprepared(this.lost)
+      }
       this.#statements.noteReady()
       if (asides.idle) librarySocket.deliver(chunk)
       else for (const piece of asides.sift(chunk)) librarySocket.deliver(piece)
@@ -99,6 +108,10 @@ export class PostgresConnection implements Connection {
 
   get endpoint(): Endpoint {
     return this.#parts.endpoint
+  }
+
+  get route(): Route {
+    return this.#parts.route
   }
 
   get lost(): MooringsError | undefined {
@@ -135,9 +148,30 @@ export class PostgresConnection implements Connection {
   }
 
   get sessionState(): 'clean' | 'dirty' | 'spoilt' {
-    const { state } = this.#marks
+    const { state } = this.#ownMarks
     // A transaction of which nothing was sent: only `reset` or `keepState` forgets it.
     return state === 'clean' && this.#statements.companions.begun ? 'dirty' : state
+  }
+
+  /** Whether a pooler lends it another session with each transaction. */
+  get #sharesSessions(): boolean {
+    return this.#server?.direct === false && this.#parts.route.lends === 'transaction'
+  }
+
+  get #ownMarks(): SessionMarks {
+    if (this.#sharesSessions) this.#marks.keepSettingsOnly()
+    return this.#marks
+  }
+
+  assertSession(needs: SessionState | 'session' = 'session'): void {
+    if (this.#sharesSessions) throw refusal(needs, this.endpoint)
+  }
+
+  /** Why a statement is not to be sent, if it is not. */
+  refusalOf({ strings }: LibraryQuery): MooringsError | undefined {
+    if (!this.#sharesSessions) return undefined
+    const left = leaves(strings.join(''), this.transactionStatus !== 'idle')
+    return left && refusal(left, this.endpoint)
   }
 
   declare(left: SessionState): void {
@@ -164,8 +198,8 @@ export class PostgresConnection implements Connection {
 
   get role(): Role | undefined {
     const { in_hot_standby: standby, default_transaction_read_only: readOnly } = this.parameters
-    // Reported by PostgreSQL 14 and later.
-    if (standby === undefined) return this.#askedRole
+    // Reported by PostgreSQL 14 and later. A pooler reports what it was once told.
+    if (standby === undefined || this.#server?.direct === false) return this.#askedRole
     if (standby === 'on') return 'standby'
     return readOnly === 'on' ? 'read-only' : 'primary'
   }
@@ -220,6 +254,18 @@ export class PostgresConnection implements Connection {
     this.#statements.interrupt(query, error)
   }
 
+  /** Where the session is the server's own, somebody has dropped it. Elsewhere the next one would not be found either. */
+  unprepared(error: unknown): void {
+    const { route, sql, unkept } = this.#parts
+    const classified = classify(error, 'statement')
+    if (!isUnprepared(classified) || this.#server?.direct === true) return
+    // Also for what is about to be tried once more.
+    sql.options.prepare = false
+    if (!route.keepsPrepared) return
+    route.keepsPrepared = false
+    unkept(classified)
+  }
+
   resume(): void {
     this.#parts.socket.resume()
   }
@@ -231,7 +277,8 @@ export class PostgresConnection implements Connection {
   /** A write refused where the server itself takes writes was refused by the transaction's own access mode. */
   classify(error: unknown, at: ErrorSite): MooringsError {
     const classified = classify(error, at)
-    const writable = this.parameters.in_hot_standby !== undefined && this.role === 'primary'
+    const told = this.parameters.in_hot_standby !== undefined && this.#server?.direct !== false
+    const writable = told && this.role === 'primary'
     if (!writable || !(classified instanceof ReadOnlyEndpointError)) return classified
     return new StatementError(classified.message, { code: classified.code, cause: error })
   }
@@ -332,10 +379,10 @@ export class PostgresConnection implements Connection {
 
   async reset(_signal: AbortSignal): Promise<void> {
     this.#statements.companions.forgetBegin()
-    const known = this.#marks.state !== 'clean'
+    const known = this.#ownMarks.state !== 'clean'
     await this.#statements.quiet()
     if (this.transactionStatus !== 'idle') await this.rollback()
-    const { undo, undoesSetUp } = this.#marks
+    const { undo, undoesSetUp } = this.#ownMarks
     if (undo === '') return
     await this.command(undo, unlimited)
     this.#marks.undone()

@@ -17,9 +17,12 @@ import {
   describeGiven,
   type Endpoint,
   type ErrorSite,
+  type EventDetails,
   InvalidOptionsError,
   type MooringsError,
   type NamedConstraint,
+  type PoolIdentity,
+  publish,
   type Resilience,
   type Target,
   type ViolationDetail,
@@ -37,6 +40,7 @@ import { LibrarySocket } from './library-socket.js'
 import { namedConstraints } from './named-constraints.js'
 import { describeEndpoint, type ParsedConnection, type ServerAddress } from './options.js'
 import { outcomeOf } from './outcome.js'
+import { Route } from './route.js'
 import { openSocket } from './socket.js'
 import { detailOf } from './violation-detail.js'
 import { warn } from './warn.js'
@@ -53,10 +57,14 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   readonly deadlocks: Deadlocks = new Deadlocks()
   /** Of the pool that it makes connections for: what violations are completed by, before their callers hear of them. */
   constraints: Constraints<PostgresConnection> | undefined
+  /** The same pool, as whose its events are told. */
+  pool: PoolIdentity | undefined
   readonly #deadlines: Deadlines
   readonly #statement: Resilience['statement']
   /** postgres.js's own mapping, with the application's `types`. */
   readonly #codec: Codec
+  readonly #behindPooler: Resilience['session']['behindPooler']
+  readonly #routes = new Map<string, Route>()
   /** Endpoints that do not understand the greeting. */
   readonly #strangers = new Set<string>()
   readonly #works = new WorkAsker((endpoint, { signal, credentials }, headway) =>
@@ -73,6 +81,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     this.#deadlines = deadlines
     this.#codec = new TableCodec(parsed.library)
     this.#statement = resilience.statement
+    this.#behindPooler = resilience.session.behindPooler
   }
 
   /** The server's settings as the newest connection saw them. */
@@ -122,8 +131,34 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   /** @param endpoint one of {@link endpoints}, or where the same server is to be reached once more */
   async connect(request: ConnectRequest): Promise<PostgresConnection> {
     const connection = await this.#connectTo(request)
+    if (connection.server?.direct === false) await this.#learn(connection, request)
     this.#parameters = connection.parameters
     return connection
+  }
+
+  /** How long sessions are lent for on the way there. */
+  async #learn(connection: PostgresConnection, { credentials }: ConnectRequest): Promise<void> {
+    if (this.#behindPooler === 'allow') return
+    const { endpoint, address, route } = connection
+    const there: ServerAddress = { ...endpoint, address }
+    const beside = (signal: AbortSignal) => this.#connectTo({ endpoint: there, signal, credentials })
+    const found = await route.learn(connection, beside)
+    if (found) this.#tell('moorings:pooler:found', { endpoint: describeEndpoint(endpoint) })
+    if (connection.lost !== undefined) throw classify(connection.lost, 'connect')
+  }
+
+  #routeTo(endpoint: Endpoint): Route {
+    const name = describeEndpoint(endpoint)
+    const route = this.#routes.get(name) ?? new Route(this.#deadlines)
+    this.#routes.set(name, route)
+    return route
+  }
+
+  #tell<Name extends 'moorings:pooler:found' | 'moorings:prepare:disabled'>(
+    name: Name,
+    details: EventDetails[Name],
+  ): void {
+    if (this.pool !== undefined) publish(name, this.pool, () => details)
   }
 
   async #connectTo(
@@ -202,6 +237,8 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       codec: this.#codec,
       deadlines: this.#deadlines,
       deadlocks: this.deadlocks,
+      route: this.#routeTo(endpoint),
+      unkept: (error) => this.#tell('moorings:prepare:disabled', { endpoint: describeEndpoint(endpoint), error }),
       timeoutMs: this.#statement.timeoutMs,
       cancelTimeoutMs: this.#statement.cancelTimeoutMs,
       complete: (error, completion) => this.constraints?.complete(error, completion),

@@ -166,10 +166,12 @@ export function mapChunks(job: Job, arrays: ArrayTypes, lost: () => boolean): vo
 }
 
 /**
- * A plan that went stale makes the library try once more, with the parameters as it has written them the first time:
- * `true` would become `'f'`. Without them it takes the query's own again.
+ * A plan that went stale, or is not there, makes the library try once more, with the parameters as it has written them the
+ * first time: `true` would become `'f'`. Without them it takes the query's own again.
+ *
+ * @param retrying is told why, before it is tried once more
  */
-export function keepParameters(query: LibraryQuery): void {
+export function keepParameters(query: LibraryQuery, retrying: (error: unknown) => void): void {
   let retried: unknown
   Object.defineProperty(query, 'retried', {
     configurable: true,
@@ -177,6 +179,7 @@ export function keepParameters(query: LibraryQuery): void {
     set: (error: unknown) => {
       retried = error
       query.parameters = undefined
+      retrying(error)
     },
   })
 }

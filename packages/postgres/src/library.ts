@@ -61,6 +61,7 @@ export interface LibraryOptions {
   database: string
   pass: unknown
   connection: Record<string, unknown>
+  prepare?: unknown
   types: Record<string, unknown>
   parsers: Record<number, Parser | undefined>
   serializers: Record<number, Serializer>

@@ -126,6 +126,12 @@ export class Listener {
     return this.#deadlines.limit(connectTimeoutMs, late, async (limit) => {
       const signal = AbortSignal.any([limit, this.#ended.signal])
       const connection = await this.#connectTo(signal)
+      try {
+        connection.assertSession('listens')
+      } catch (error) {
+        await connection.close(signal)
+        throw error
+      }
       connection.notified = notified
       this.#told = new Map()
       connection.onLost(() => this.#lost())

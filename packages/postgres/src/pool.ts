@@ -102,6 +102,7 @@ export class PostgresPool extends Pool<PostgresConnection> {
     const driver = new PostgresDriver(parsed.connection, resilience, deadlines)
     super({ driver, resilience, name, deadlines })
     driver.constraints = this.constraints
+    driver.pool = this.identity
     this.listener = new Listener((signal) => this.connectAside(signal), deadlines, resilience.pool)
   }
 

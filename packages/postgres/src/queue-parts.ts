@@ -5,6 +5,7 @@ import type { ArrayTypes } from './array-types.js'
 import type { Asides } from './aside.js'
 import type { LibraryOptions, LibraryQuery } from './library.js'
 import type { LibrarySocket } from './library-socket.js'
+import type { Route } from './route.js'
 import type { SessionMarks } from './session-state.js'
 import type { BackendReader } from './wire.js'
 
@@ -16,6 +17,10 @@ export interface QueueOwner {
   /** The server has ended a statement to end a deadlock; nobody has heard of it yet. */
   deadlocked(error: DeadlockError, text: string): void
   destroy(reason: MooringsError): void
+  /** Why a statement is not to be sent, if it is not. */
+  refusalOf(query: LibraryQuery): MooringsError | undefined
+  /** A statement that was prepared before was not found again, and is prepared anew. */
+  unprepared(error: unknown): void
   /** Reads on from a socket that was paused for a COPY whose stream is gone. */
   resume(): void
 }
@@ -31,6 +36,7 @@ export interface QueueParts {
   /** The options of the instance that sends: it reads its serializers from there for every statement. */
   readonly library: LibraryOptions
   readonly send: (query: LibraryQuery) => void
+  readonly route: Pick<Route, 'keepsPrepared'>
   readonly timeoutMs: number
   readonly cancelTimeoutMs: number
   /** Adds to the error of a violated constraint what is known of that. It may take a while; it never rejects. */

@@ -74,6 +74,12 @@ export class SessionMarks {
     if ((tags & (tagged.prepare | tagged.load)) !== 0) this.#dirty |= bits.other
   }
 
+  /** A pooler has lent the session to others: all that is left of it is what the pooler itself keeps for its clients. */
+  keepSettingsOnly(): void {
+    this.#dirty &= bits.settings
+    this.#kept &= bits.settings
+  }
+
   /** What is there stays. @param setUp whether it is how the session should be */
   keep(setUp: boolean): void {
     if (setUp) this.#kept |= this.#dirty
@@ -94,13 +100,13 @@ export class SessionMarks {
 const telling = /advisory_lock|set_config|temp/i
 
 // Not pg_advisory_xact_lock, which ends with the transaction.
-const sessionLock = /pg_(?:try_)?advisory_lock/i
+export const sessionLock = /pg_(?:try_)?advisory_lock/i
 
 // CREATE TEMPORARY TABLE and its like, SELECT … INTO TEMP, and whatever names the schema of such tables. Not INSERT INTO
 // a table of that name.
 // Each part is looked for where its word stands and no further than the white space behind it, so that the look is linear
 // in the text whatever that is.
-const temporary =
+export const temporary =
   /pg_temp|\btemp(?:orary)?\s+(?:table|view|sequence|recursive)\b|(?<!\b(?:insert|merge)\s+)\binto\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+[\w"]/i
 
 const setConfig = /set_config/i

@@ -83,6 +83,12 @@ export class StatementQueue {
       options.done?.()
       return
     }
+    const refusal = this.#owner.refusalOf(query)
+    if (refusal !== undefined) {
+      this.#answers.tell(job, refusal)
+      options.done?.()
+      return
+    }
     if (timeoutMs > 0) {
       job.deadline = this.#parts.deadlines.add(timeoutMs, () => this.#interrupt(job, timedOut(timeoutMs)))
     }
@@ -111,7 +117,7 @@ export class StatementQueue {
     this.#use(job.codec)
     const { query } = job
     mapChunks(job, this.#parts.arrays, () => this.#owner.lost !== undefined)
-    if (query.options.prepare !== false) keepParameters(query)
+    if (query.options.prepare !== false) keepParameters(query, (error) => this.#owner.unprepared(error))
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
     job.writtenBefore = this.#parts.librarySocket.written
@@ -222,6 +228,7 @@ export class StatementQueue {
 
   /** The library reads these from its options for every statement. */
   #use(codec: Codec): void {
+    if (!this.#parts.route.keepsPrepared) this.#parts.library.prepare = false
     this.#parts.library.serializers = codec.serializers(this.#parts.arrays)
     if (this.#codec === codec) return
     this.#codec = codec

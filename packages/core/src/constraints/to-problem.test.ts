@@ -38,6 +38,7 @@ const answers: Record<string, readonly [InstanceType<typeof MooringsError>, numb
   AcquireTimeoutError: [new AcquireTimeoutError(5, counts), 503, 'overloaded', 2],
   QueueFullError: [new errors.QueueFullError(5, counts), 503, 'overloaded', 2],
   SelfDeadlockError: [new errors.SelfDeadlockError(counts, []), 503, 'overloaded', 2],
+  PoolerError: [new errors.PoolerError('', { needs: 'session' }), 500, 'internal-error'],
   SessionBusyError: [new errors.SessionBusyError(''), 503, 'overloaded', 2],
 
   PoolClosedError: [new errors.PoolClosedError(), 503, 'unavailable', 5],

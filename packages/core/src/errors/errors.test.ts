@@ -68,6 +68,13 @@ describe('the tree of errors', () => {
     [new StatementTimeoutError('no'), 'statement', 'never', [StatementError], [TransactionError]],
     [new CommitOutcomeUnknownError('no'), 'transaction', 'unknown', [TransactionError], [DeadlockError]],
     [new errors.SessionExpiredError('no'), 'session', 'never', [errors.SessionEndedError], [TransactionError]],
+    [
+      new errors.PoolerError('no', { needs: 'locks' }),
+      'session',
+      'never',
+      [errors.SessionError],
+      [errors.SessionEndedError],
+    ],
     [new errors.SessionBusyError('no'), 'session', 'never', [errors.SessionError], [errors.SessionEndedError]],
     [violation(), 'constraint', 'never', [ConstraintViolationError], [errors.NotNullViolationError]],
     [new InvalidOptionsError([]), 'config', 'never', [MooringsError], [StatementError]],

@@ -1,5 +1,6 @@
 // A session has ended, or others are at work on it.
 
+import type { SessionState } from '../driver.js'
 import { MooringsError, type MooringsErrorOptions, named } from './base.js'
 
 /** What has happened to a session as a whole; the base of those that follow. */
@@ -36,5 +37,22 @@ export class SessionExpiredError extends SessionEndedError {
 export class SessionBusyError extends SessionError {
   static {
     named(this, 'SessionBusyError')
+  }
+}
+
+/**
+ * Something was asked for that needs a server's session for itself, and the way to the server leads through a pooler that
+ * lends one for a transaction only: what is left on it would be lost, and met by whoever is lent it next. Nothing was sent.
+ * See docs/poolers.md.
+ */
+export class PoolerError extends SessionError {
+  /** A session as a whole, or what a statement would have left on it. */
+  readonly needs: SessionState | 'session'
+  static {
+    named(this, 'PoolerError')
+  }
+  constructor(message: string, { needs, ...options }: MooringsErrorOptions & { needs: SessionState | 'session' }) {
+    super(message, options)
+    this.needs = needs
   }
 }

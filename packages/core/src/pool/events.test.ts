@@ -9,6 +9,7 @@ import { Resends } from '../statement/resends.js'
 import {
   type BreakerEvent,
   type CallerEvent,
+  type DriverEvent,
   namesIn,
   play,
   type Scenes,
@@ -24,7 +25,7 @@ const one = { max: 1, overflow: 0 }
 const minute = 60_000
 const endpoint = { host: 'db.test', port: 5432 } as const
 
-const scenes: Scenes<Exclude<EventName, BreakerEvent | CallerEvent | TransactionEvent | SessionEvent>> = {
+const scenes: Scenes<Exclude<EventName, BreakerEvent | CallerEvent | DriverEvent | TransactionEvent | SessionEvent>> = {
   'moorings:pool:started': {
     options: { min: 1, max: 3, overflow: 2 },
     async run({ pool }) {

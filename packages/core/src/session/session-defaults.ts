@@ -2,9 +2,9 @@
 
 import type { z } from 'zod'
 import { strictOptions } from '../option-problems.js'
-import { milliseconds } from '../option-schemas.js'
+import { milliseconds, word } from '../option-schemas.js'
 
-/** What holds for every session; each of it may be said otherwise for a single one. In whole milliseconds. */
+/** What holds for every session; each limit may be said otherwise for a single one. In whole milliseconds. */
 export interface SessionDefaults {
   /**
    * How long a session may take. Then what runs on it is stopped and undone, its connection is destroyed, and whoever
@@ -21,6 +21,13 @@ export interface SessionDefaults {
    * A piece of work, a statement or a transaction, that goes on for longer is reported, once. Default 30 000, 0 = never.
    */
   warnAfterMs?: number | undefined
+  /**
+   * What becomes of a session, an advisory lock, LISTEN, or a statement that leaves something on its session (SET, temporary
+   * tables, …) where a pooler on the way lends a server's session for one transaction only, as PgBouncer does in transaction
+   * mode. `refuse`: a PoolerError, and nothing is sent. `allow`: nobody looks, for poolers that keep a session together by
+   * themselves once something is left on it. Default `refuse`. See docs/poolers.md.
+   */
+  behindPooler?: 'refuse' | 'allow' | undefined
 }
 
 /** The same with every default filled in; frozen. */
@@ -32,4 +39,5 @@ export const sessionDefaults = strictOptions({
   maxDurationMs: milliseconds(0).default(1_800_000),
   idleTimeoutMs: milliseconds(0).default(60_000),
   warnAfterMs: milliseconds(0).default(30_000),
+  behindPooler: word(['refuse', 'allow']).default('refuse'),
 } satisfies Record<keyof SessionDefaults, z.ZodType>)

@@ -13,7 +13,12 @@ describe('resilience.session', () => {
     const input = { warnAfterMs: 5 }
     const resolved = resolve(input)
     input.warnAfterMs = 6
-    expect(resolved).toEqual({ maxDurationMs: 1_800_000, idleTimeoutMs: 60_000, warnAfterMs: 5 })
+    expect(resolved).toEqual({
+      maxDurationMs: 1_800_000,
+      idleTimeoutMs: 60_000,
+      warnAfterMs: 5,
+      behindPooler: 'refuse',
+    })
     expect(Object.isFrozen(resolved)).toBe(true)
   })
 
@@ -24,6 +29,13 @@ describe('resilience.session', () => {
         { path: `resilience.session.${name}`, given: expect.any(String), allowed: milliseconds(0) },
       ])
     }
+  })
+
+  it('takes refuse and allow for behindPooler', () => {
+    for (const behindPooler of ['refuse', 'allow']) expect(resolve({ behindPooler })).toMatchObject({ behindPooler })
+    expect(problemsWith({ session: { behindPooler: 'warn' } })).toMatchObject([
+      { path: 'resilience.session.behindPooler', given: '"warn"' },
+    ])
   })
 
   it('refuses what it does not know', () => {
@@ -40,7 +52,8 @@ describe('the options of one session', () => {
   it.each([[undefined], [{}], [{ maxDurationMs: undefined, name: undefined }]])(
     'are those of the pool for %p',
     (given) => {
-      expect(complete(given)).toEqual({ ...defaults, name: undefined, signal: undefined, acquireTimeoutMs: undefined })
+      const { behindPooler: _, ...limits } = defaults
+      expect(complete(given)).toEqual({ ...limits, name: undefined, signal: undefined, acquireTimeoutMs: undefined })
     },
   )
 

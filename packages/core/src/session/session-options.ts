@@ -13,7 +13,7 @@ import type { ResolvedSessionDefaults, SessionDefaults } from './session-default
  * @example
  * await withSession(db, importAll, { name: 'nightly import', maxDurationMs: 4 * 3_600_000 })
  */
-export interface SessionOptions extends SessionDefaults {
+export interface SessionOptions extends Omit<SessionDefaults, 'behindPooler'> {
   /** Whose it is, for events and `stats().sessions`. */
   name?: string | undefined
   /** Ends it, as `maxDurationMs` does, with a SessionEndedError. */
@@ -26,7 +26,7 @@ export interface SessionOptions extends SessionDefaults {
 }
 
 /** The same with every default filled in. */
-export interface ResolvedSession extends ResolvedSessionDefaults {
+export interface ResolvedSession extends Omit<ResolvedSessionDefaults, 'behindPooler'> {
   readonly name: string | undefined
   readonly signal: AbortSignal | undefined
   readonly acquireTimeoutMs: number | undefined

@@ -13,7 +13,7 @@ import {
 import { outsideTransaction } from '../scope.js'
 import { settled } from '../testing/fake-clock.js'
 import type { FakeConnection } from '../testing/fake-connection.js'
-import { counts, empty, type FakeLease, type FakePool, type Fixture, fixture } from '../testing/fixture.js'
+import { counts, empty, type FakeLease, type FakePool, type Fixture, fixture, takeOne } from '../testing/fixture.js'
 import { type Watched, watch } from '../testing/watch.js'
 import type { Session } from './session.js'
 import type { SessionOptions } from './session-options.js'
@@ -399,6 +399,22 @@ describe('what steps outside of a transaction of a session', () => {
       }),
     )
     expect(driver.connection(1).sent).toEqual(['begin', 'commit'])
+  })
+})
+
+describe('a session behind a pooler that lends sessions to others as well', () => {
+  it('F6: is refused with its first piece of work, and the connection is given back as it was', async () => {
+    const { session, pool, end, driver, result } = await opened({}, { min: 0, max: 1, overflow: 0 })
+    const made = await takeOne(pool)
+    made.connection.shared = true
+    made.release()
+    for (const brief of [true, false]) {
+      await expect(session.acquire({ brief })).rejects.toMatchObject({ name: 'PoolerError', needs: 'session' })
+    }
+    expect(driver.connection(1).sent).toEqual([])
+    expect(counts(pool)).toMatchObject({ idle: 1, leased: 0 })
+    await end()
+    expect(result.value).toBeUndefined()
   })
 })
 

@@ -115,7 +115,7 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
   /**
    * The connection, as soon as it is had and free: together with others that are `brief`, alone if not.
    *
-   * @throws SessionBusyError, SessionExpiredError, SessionEndedError, ConnectionLostError, and what `pool.acquire` throws
+   * @throws SessionBusyError, SessionExpiredError, SessionEndedError, PoolerError, ConnectionLostError, and what `pool.acquire` throws
    */
   async acquire({ signal, timeoutMs, patient, brief = false }: AcquireOptions = {}): Promise<Lease<C>> {
     this.#assertOpen()
@@ -197,10 +197,16 @@ export class Session<C extends Connection = Connection> implements Source<C>, Ho
       lease.release()
       return undefined
     }
+    const { connection } = lease
+    try {
+      connection.assertSession?.()
+    } catch (error) {
+      lease.release()
+      throw error
+    }
     lease.taking = this.#taking
     lease.watched = this.#options.maxDurationMs === 0
     lease.whenLost = (reason) => this.#lost(reason)
-    const { connection } = lease
     return { lease, connection, before: connection.statements }
   }
 

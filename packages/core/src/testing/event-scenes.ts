@@ -13,6 +13,9 @@ export type TransactionEvent = Extract<EventName, `moorings:${'transaction' | 'c
 
 export type SessionEvent = Extract<EventName, `moorings:session:${string}`>
 
+/** What a driver finds out on its way to a server, and tells itself. */
+export type DriverEvent = Extract<EventName, `moorings:${'pooler' | 'prepare'}:${string}`>
+
 /** Of `guard()`'s breakers, too, which are no pool's. */
 export type BreakerEvent = Extract<EventName, `moorings:breaker:${string}`>
 

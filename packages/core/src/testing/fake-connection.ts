@@ -12,7 +12,7 @@ import type {
   TransactionSettings,
   TransactionStatus,
 } from '../driver.js'
-import { ConnectionLostError, type MooringsError, StatementError } from '../errors.js'
+import { ConnectionLostError, type MooringsError, PoolerError, StatementError } from '../errors.js'
 
 export type Operation =
   | 'begin'
@@ -70,6 +70,8 @@ export class FakeConnection implements Connection {
   referenced = true
   /** Set by a test: the server waits for us. */
   suspended = false
+  /** Set by a test: a pooler lends the session to others as well. */
+  shared = false
   readonly #now: () => number
   readonly #always: Map<Operation, Answer>
   readonly #next = new Map<Operation, Answer[]>()
@@ -120,6 +122,10 @@ export class FakeConnection implements Connection {
   /** Its socket still exists. */
   get open(): boolean {
     return this.ended === undefined
+  }
+
+  assertSession(): void {
+    if (this.shared) throw new PoolerError('no session here', { needs: 'session' })
   }
 
   /** A statement of the borrower's. One that fails inside a transaction aborts it. */
