@@ -100,7 +100,7 @@ export interface PoolOptions {
   validateAfterIdleMs?: number | undefined
   /**
    * How long that sign of life may take, in milliseconds, before the connection counts as dead and another is tried.
-   * Default 2 000. Keep it well below `acquireTimeoutMs`, of which it is spent.
+   * Default 2 000. It is spent of the time that a caller waits: a quarter of that at most, or 250 where that is more.
    */
   validationTimeoutMs?: number | undefined
   /**

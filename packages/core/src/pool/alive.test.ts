@@ -129,6 +129,17 @@ describe('a connection idle for long', () => {
     expect(driver.connection(1).ended).toBe('destroyed')
   })
 
+  it('that does not answer is given up while its caller has time for another, though the pool is full', async () => {
+    const { pool, driver, clock } = await rested(1, 5_000, { max: 1, overflow: 0, acquireTimeoutMs: 1_000 })
+    driver.connection(1).next('ping', 'held')
+    const [waiting] = await ask(pool, 1)
+    await clock.advance(249.9)
+    expect(driver.connection(1).open).toBe(true)
+    await clock.advance(0.1)
+    expect(driver.connection(1).ended).toBe('destroyed')
+    expect(waiting?.value.connection.id).toBe(2)
+  })
+
   it('that answers after its caller has gone stays in the pool, as good as new', async () => {
     const { pool, driver, clock } = await rested(1, 5_000, { acquireTimeoutMs: 100 })
     driver.connection(1).next('ping', 'held')

@@ -20,6 +20,9 @@ const FRESH_MS = 20
 /** A sign of life that takes longer is not all that is done for whoever waits: a connect is made beside it. */
 const SLOW_MS = 250
 
+/** The least that a sign of life is given, in however much of a hurry its caller is. */
+const LEAST_MS = 250
+
 export interface ChecksParts<C extends Connection> {
   readonly pool: PoolIdentity
   readonly driver: Driver<C>
@@ -147,20 +150,24 @@ export class Checks<C extends Connection> {
   }
 
   async #askNotAlone(entry: Entry<C>): Promise<void> {
-    const { deadlines, gone } = this.#parts
+    const { deadlines, gone, options, waiters } = this.#parts
+    // Whoever waits must have time left for another one, should this one be dead.
+    const now = deadlines.clock.now()
+    const { at: until = Number.POSITIVE_INFINITY } = waiters.first(now)?.deadline ?? {}
+    const limitMs = Math.min(options.validationTimeoutMs, Math.max(LEAST_MS, (until - now) / 4))
     const slow = deadlines.add(SLOW_MS, () => {
       this.#efforts.delete(entry)
       gone()
     })
     try {
-      await this.#ask(entry, 'acquire')
+      await this.#ask(entry, 'acquire', limitMs)
     } finally {
       deadlines.delete(slow)
     }
   }
 
   /** Whatever its validity depends on: a round trip. */
-  async #ask(entry: Entry<C>, why: 'acquire' | 'keepalive'): Promise<void> {
+  async #ask(entry: Entry<C>, why: 'acquire' | 'keepalive', limitMs?: number): Promise<void> {
     const { deadlines, driver, options, pool } = this.#parts
     const { connection } = entry
     const startedAt = deadlines.clock.now()
@@ -172,7 +179,7 @@ export class Checks<C extends Connection> {
         error,
       }))
     try {
-      await deadlines.limit(options.validationTimeoutMs, unanswered, (signal) => connection.ping(signal))
+      await deadlines.limit(limitMs ?? options.validationTimeoutMs, unanswered, (signal) => connection.ping(signal))
       tell(undefined)
     } catch (error) {
       tell(driver.classify(error, 'statement'))
