@@ -144,6 +144,17 @@ describe('several endpoints', () => {
     expect(lease.error).toBe(hopeless)
   })
 
+  it('a second search beside one that hangs is one, too', async () => {
+    const answers: Answers = { a: refusal(), b: 'hangs' }
+    const { pool, clock } = servers('any', [a, b], answers)
+    const [first, second] = [watch(pool.acquire()), watch(pool.acquire())]
+    await clock.advance(30)
+    answers.b = 'ok'
+    await clock.advance(1_000)
+    expect([first.state, second.state]).toEqual(['resolved', 'resolved'])
+    expect(pool.stats().lastConnectError?.message ?? '').not.toMatch(/will do: $/)
+  })
+
   it('while nobody knows whether one answers, one attempt looks for all', async () => {
     const answers: Answers = { a: refusal(), b: refusal() }
     const { pool, driver, clock } = servers('any', [a, b], answers)
@@ -206,6 +217,18 @@ describe('a fail-over', () => {
     await settled()
     expect(driver.open).toEqual([])
     expect((await takeOne(pool)).connection).toBe(driver.connection(2))
+  })
+
+  it('F3: what was made behind the same name since is not retired by older ones that come back later', async () => {
+    const { pool, driver } = servers('any', [a], {})
+    const [first, second] = [await takeOne(pool), await takeOne(pool)]
+    for (const id of [1, 2]) driver.connection(id).role = 'read-only'
+    first.release()
+    const third = await takeOne(pool)
+    second.release()
+    third.release()
+    await settled()
+    expect(driver.open).toEqual([driver.connection(3)])
   })
 
   it('a standby that is promoted goes on being used where any will do', async () => {

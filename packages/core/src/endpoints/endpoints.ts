@@ -110,7 +110,8 @@ export class Endpoints<C extends Connection> {
     const race = new Race<Place, C>({
       ...this.#parts,
       others: () => {
-        if (this.#searching) return []
+        // Whoever has somewhere to go leaves the search to the one that is at it.
+        if (this.#searching && current !== undefined) return []
         this.#searching = searches = true
         return this.#places.filter((place) => place !== current)
       },

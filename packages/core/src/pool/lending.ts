@@ -369,7 +369,14 @@ export class Lending<C extends Connection> implements Home<C> {
   #changed(entry: Entry<C>): void {
     const { connection, role } = entry
     entry.role = connection.role
-    if (this.endpoints.changed(connection, role)) this.#useless(connection.endpoint)
+    // Of an older generation: what is there now may be another server, and has shown nothing of that.
+    if (!entry.stale && this.endpoints.changed(connection, role)) this.#useless(connection.endpoint)
+  }
+
+  /** Its server refuses writes, though it did not when it was connected to. */
+  demoted(connection: C): void {
+    const entry = this.roster.all().find((one) => one.connection === connection)
+    if (entry?.stale === false) this.#useless(connection.endpoint)
   }
 
   /** What leads there is not wanted any more. */

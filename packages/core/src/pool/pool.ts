@@ -356,6 +356,11 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
     return count
   }
 
+  /** Takes note that a server refuses writes (25006): connections that were made there before are retired. */
+  demoted(connection: C): void {
+    this.#lending.demoted(connection)
+  }
+
   /** As `invalidate`, but at once: leased ones are destroyed, too, and what runs on them rejects. */
   evict(selector?: ConnectionSelector): number {
     return this.#lending.members.evictAll(selector)

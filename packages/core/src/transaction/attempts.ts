@@ -91,7 +91,7 @@ async function tryOnce<C extends Connection, T>(
     const { causes } = tried.failed
     const demoted = causes.some((cause) => cause instanceof ReadOnlyEndpointError) && !lease.lost && !lease.released
     // The others that lead there would be refused as well.
-    if (demoted && settings.accessMode !== 'read only') pool.invalidate({ endpoint: lease.connection.endpoint })
+    if (demoted && settings.accessMode !== 'read only') pool.demoted(lease.connection)
   }
   lease.release()
   await transaction?.finish()
