@@ -206,7 +206,24 @@ describe('a database that is down', () => {
     expect(driver.pending).toHaveLength(1)
     driver.connects = 'ok'
     await clock.advance(500)
-    expect(counts(pool)).toMatchObject({ leased: 3, waiting: 0 })
+    expect(counts(pool)).toMatchObject({ leased: 3, waiting: 0, connecting: 0 })
+    expect(driver.pending.map(({ request }) => request.signal.aborted)).toEqual([true])
+  })
+
+  it('is not thought to be so for a connect that fails late, when a later one has succeeded', async () => {
+    const { pool, driver, clock } = fixture({ max: 10, overflow: 0 })
+    driver.connects = 'deaf'
+    await ask(pool, 1)
+    driver.connects = 'ok'
+    await clock.advance(10)
+    // The first in line gets the second connection.
+    await ask(pool, 1)
+    driver.attempt(1).fail()
+    await settled()
+    driver.connects = 'deaf'
+    await clock.advance(25)
+    await ask(pool, 3)
+    expect(driver.pending).toHaveLength(4)
   })
 
   it('refuses at once who comes after some seconds, lets wait who came before, and serves all when it is back', async () => {
