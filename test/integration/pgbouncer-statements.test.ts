@@ -1,6 +1,8 @@
 // F6: statements behind PgBouncer in transaction mode: each may meet another backend. Prepared statements, which 1.18 does not
 // keep, are given up on the way to it; what would be left on a session is refused; what PgBouncer refuses is said at once.
 
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { describe, expect, it } from '@jest/globals'
 import { AuthenticationError, ConnectError, PoolerError, StatementTimeoutError } from '@moorings/core'
 import { withAdvisoryLock as drizzleLock } from '@moorings/drizzle'
@@ -32,11 +34,16 @@ describeBehindPgbouncer(
     describe.each(orms)('$name', (orm) => {
       it('F6: more statements at once than there are backends are all answered, each with its own', async () => {
         const db = open(orm)
+        const found = eventsOf(scene, db.pool, 'moorings:pooler:found')
         const numbers = Array.from({ length: 60 }, (_, n) => n)
         const answers = await Promise.all(numbers.map((n) => db.query(`select ${n} as n, pg_sleep(0.002)`)))
         expect(answers.map(([row]) => row?.n)).toEqual(numbers)
         await Promise.all(numbers.map((n) => db.insert(String(n))))
         expect((await scene.marks()).length).toBe(60)
+        // Also where others come later.
+        db.pool.invalidate()
+        await db.query('select 1')
+        expect(found).toMatchObject([{ endpoint: `127.0.0.1:${pooler().port}` }])
       })
 
       it('F6: a statement that takes too long is stopped on the server, and no other', async () => {
@@ -52,7 +59,6 @@ describeBehindPgbouncer(
 
       it('F6: what would be left on a session is refused, and nothing of it is sent', async () => {
         const db = open(orm)
-        const found = eventsOf(scene, db.pool, 'moorings:pooler:found')
         for (const [text, needs] of [
           ['select pg_advisory_lock(1)', 'locks'],
           ['listen orders', 'listens'],
@@ -67,7 +73,6 @@ describeBehindPgbouncer(
         expect(await errorOf(db.transaction((tx) => tx.query('set role nobody')))).toBeInstanceOf(PoolerError)
         expect(await scene.admin.query(locks)).toEqual([])
         expect(await db.query("select to_regclass('pg_temp.leftover') as temp")).toEqual([{ temp: null }])
-        expect(found).toMatchObject([{ endpoint: `127.0.0.1:${pooler().port}` }])
         expect(db.pool.stats()).toMatchObject({ leased: 0, lost: 0 })
       })
 
@@ -157,11 +162,14 @@ describeBehindPgbouncer(
       expect(await scene.admin.query(locks)).toEqual([])
     })
 
-    it('F6: what listens hears at once that it would hear nothing', async () => {
-      const sql = client()
-      const error = await within(soon, errorOf(sql.listen('orders', () => {})))
-      expect(error).toMatchObject({ name: 'PoolerError', needs: 'listens' })
-      expect(await within(soon, errorOf(sql.listen('orders', () => {})))).toBeInstanceOf(PoolerError)
+    it('F6: what listens hears at once that it would hear nothing, and keeps no connection', async () => {
+      scene.proxy.leadTo(pooler())
+      const sql = createClient(scene.open(orms[0] as Orm, several, scene.proxy.through(scene.directUrl)).pool)
+      for (let n = 0; n < 2; n++) {
+        const error = await within(soon, errorOf(sql.listen('orders', () => {})))
+        expect(error).toMatchObject({ name: 'PoolerError', needs: 'listens' })
+      }
+      await until(() => scene.proxy.open === 0, { what: 'its connections to be closed' })
     })
 
     it('F6: a stream is one transaction, and other statements go on beside it', async () => {
@@ -173,6 +181,20 @@ describeBehindPgbouncer(
         expect(beside?.n).toBe(rows)
       }
       expect(rows).toBe(1_000)
+    })
+
+    it('F6: COPY goes through in both directions', async () => {
+      const sql = client()
+      await pipeline(Readable.from(['one\n', 'two\n']), await sql`copy marks from stdin`.writable())
+      const read: unknown[] = []
+      for await (const chunk of await sql`copy marks to stdout`.readable()) read.push(chunk)
+      expect(Buffer.concat(read.filter(Buffer.isBuffer)).toString()).toBe('one\ntwo\n')
+    })
+
+    it('F6: a set-up that sets something for the session is told at once', async () => {
+      const sql = client({ pool: { ...several.pool, onConnect: 'set lock_timeout = 5000' } })
+      const error = await within(soon / 2, errorOf(sql`select 1`))
+      expect(error).toMatchObject({ name: 'ConnectError', retry: 'never', cause: { name: 'PoolerError' } })
     })
 
     /** Prepared on one backend, which is taken then. */

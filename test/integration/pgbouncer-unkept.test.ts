@@ -41,14 +41,19 @@ describe('on a server of its own', () => {
   describeBehindPgbouncer(
     'behind PgBouncer',
     (pooler) => {
-      it.each(orms)('F6: $name: a server that was demoted is not the primary that the pooler knew', async (orm) => {
-        const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } }, pooler().through(cluster.url))
-        await db.insert('before')
-        await demote()
-        const error = await errorOf(db.insert('after'))
-        expect(error).toBeInstanceOf(ReadOnlyEndpointError)
-        expect(error).toMatchObject({ code: '25006', retry: 'transaction' })
-      })
+      it.each(orms.flatMap((orm) => ['any', 'primary'].map((target) => ({ orm, name: orm.name, target }))))(
+        'F6: $name: a server that was demoted is not the primary that the pooler knew (target $target)',
+        async ({ orm, target }) => {
+          const url = new URL(pooler().through(cluster.url))
+          if (target !== 'any') url.searchParams.set('target_session_attrs', target)
+          const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } }, url.href)
+          await db.insert('before')
+          await demote()
+          const error = await errorOf(db.insert('after'))
+          expect(error).toBeInstanceOf(ReadOnlyEndpointError)
+          expect(error).toMatchObject({ code: '25006', retry: 'transaction' })
+        },
+      )
 
       it.each(orms)('F6: $name: the role that is asked for is the server’s', async (orm) => {
         await demote()
