@@ -42,7 +42,8 @@ export async function openSocket(
   if (parsed.sslnegotiation !== 'direct') {
     const accepted = await askForTls(stream, at('asking for TLS'))
     if (!accepted && (parsed.ssl === 'prefer' || parsed.ssl === 'allow')) return stream
-    if (!accepted) throw give(stream, refused(at('asking for TLS'), 'the server does not support TLS', undefined))
+    if (!accepted)
+      throw give(stream, refused(at('asking for TLS'), 'the server does not support TLS', undefined, 'never'))
   }
   // Not one turn of the event loop since the server's answer: what comes now is for TLS to read.
   return encrypt(stream, parsed, at('in the TLS handshake'))

@@ -210,6 +210,20 @@ describe('a database that is down', () => {
     expect(driver.pending.map(({ request }) => request.signal.aborted)).toEqual([true])
   })
 
+  it('in a black hole does not fill all places with connects that hang: the oldest is kept, the others make room', async () => {
+    const { pool, driver, clock } = fixture({ max: 3, overflow: 0, connectTimeoutMs: 60_000 })
+    driver.connects = 'obedient'
+    const [waiting] = await ask(pool, 1)
+    await clock.advance(10_000)
+    expect(driver.pending).toHaveLength(3)
+    expect(driver.attempt(1).state).toBe('pending')
+    driver.connects = 'ok'
+    await clock.advance(501)
+    expect(waiting?.state).toBe('resolved')
+    await settled()
+    expect(counts(pool)).toMatchObject({ connecting: 0, waiting: 0 })
+  })
+
   it('is not thought to be so for a connect that fails late, when a later one has succeeded', async () => {
     const { pool, driver, clock } = fixture({ max: 10, overflow: 0 })
     driver.connects = 'deaf'

@@ -43,6 +43,8 @@ export class Connector<C extends Connection> {
   /** Failures before the last success, in case it turns out to be none; and when that was. */
   #forgiven = 0
   #forgivenAt = 0
+  /** When a connection was last made. */
+  #arrivedAt = Number.NEGATIVE_INFINITY
   /** When the newest attempt was begun. */
   #startedAt = 0
   #retryAt = 0
@@ -68,15 +70,34 @@ export class Connector<C extends Connection> {
     return this.#failures === 0 || this.#options.deadlines.clock.now() >= this.#retryAt
   }
 
-  /** Where nobody knows whether a server answers, one attempt finds out for all, and another if that hangs. */
+  /** Nobody knows whether a server answers: the last attempt failed, or one hangs and none has arrived since. */
+  get searching(): boolean {
+    const [oldest] = this.#attempts.values()
+    if (oldest === undefined) return false
+    if (!this.#options.endpoints.certain) return true
+    return oldest > this.#arrivedAt && this.#options.deadlines.clock.now() - oldest >= SCOUT_MS
+  }
+
+  /** Then one attempt finds out for all, and another if that hangs. */
   get scouting(): boolean {
-    if (this.#options.endpoints.certain || this.#attempts.size === 0) return false
-    return this.#options.deadlines.clock.now() - this.#startedAt < SCOUT_MS
+    return this.searching && this.#options.deadlines.clock.now() - this.#startedAt < SCOUT_MS
   }
 
   /** The last failure to connect, forgotten once a connect succeeds. */
   get lastError(): MooringsError | undefined {
     return this.#lastError
+  }
+
+  /**
+   * When every place is taken by a connect that hangs, one of them makes room for another: not the oldest, which may be
+   * slow and no more.
+   */
+  makeRoom(): boolean {
+    const [, next] = this.#attempts.keys()
+    if (next === undefined || !this.searching || this.scouting) return false
+    this.#attempts.delete(next)
+    next.abort()
+    return true
   }
 
   /** In nobody's async context: the connection outlives whoever it is made for. */
@@ -157,7 +178,7 @@ export class Connector<C extends Connection> {
 
   /** Calls `retry` when the back-off ends. */
   retryLater(): void {
-    const at = Math.max(this.#retryAt, this.scouting ? this.#startedAt + SCOUT_MS : 0)
+    const at = Math.max(this.#retryAt, this.#attempts.size > 0 ? this.#startedAt + SCOUT_MS : 0)
     if (this.#retryTimer !== undefined && this.#retryTimerAt <= at) return
     const { deadlines, retry } = this.#options
     const { clock } = deadlines
@@ -174,10 +195,14 @@ export class Connector<C extends Connection> {
     this.#retryTimer.unref()
   }
 
-  /** Gives up on everything under way. */
-  abort(reason: MooringsError): void {
+  #cancelRetry(): void {
     this.#retryTimer?.cancel()
     this.#retryTimer = undefined
+  }
+
+  /** Gives up on everything under way. */
+  abort(reason: MooringsError): void {
+    this.#cancelRetry()
     for (const attempt of this.#attempts.keys()) {
       this.#attempts.delete(attempt)
       attempt.abort(reason)
@@ -198,7 +223,9 @@ export class Connector<C extends Connection> {
 
   #succeed(connection: C, epoch: number, startedAt: number): void {
     const tookMs = this.#options.deadlines.clock.now() - startedAt
+    this.#arrivedAt = startedAt + tookMs
     this.#dropOvertaken(startedAt)
+    if (this.#attempts.size === 0 && this.ready) this.#cancelRetry()
     if (!this.#doubtful || this.ready) this.#forgive()
     const { id, endpoint } = connection
     publish('moorings:connection:opened', this.#options.pool, () => ({ id, endpoint, tookMs }))

@@ -85,9 +85,9 @@ export class Supply<C extends Connection> {
     const { ready } = connector
     while (
       ready &&
-      checks.efforts + connector.size < waiters.size &&
-      roster.size + connector.size < max + overflow &&
+      (checks.efforts + connector.size < waiters.size || (waiters.size > 0 && connector.searching)) &&
       !connector.scouting &&
+      (roster.size + connector.size < max + overflow || connector.makeRoom()) &&
       open()
     ) {
       connector.attempt(epoch())
@@ -96,7 +96,7 @@ export class Supply<C extends Connection> {
     const wanted = Math.max(connector.lastError?.retry === 'never' ? 0 : this.wanted, warmUp.wanted)
     while (ready && roster.size + connector.size < wanted && !connector.scouting && open()) connector.attempt(epoch())
     if (!open()) return
-    if ((!ready || connector.scouting) && (waiters.size > 0 || roster.size < wanted)) connector.retryLater()
+    if ((!ready || connector.size > 0) && (waiters.size > 0 || roster.size < wanted)) connector.retryLater()
   }
 
   /**
