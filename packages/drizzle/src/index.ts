@@ -18,6 +18,8 @@ export {
   outsideTransaction,
   type PoolStats,
   type Propagation,
+  type ReadYourWrites,
+  type ReadYourWritesOptions,
   type RegisteredBreaker,
   type ResilienceOptions,
   type RetryOptions,
@@ -30,6 +32,7 @@ export {
   type Violated,
   type ViolationStats,
   violationIn,
+  withReadYourWrites,
 } from '@moorings/core'
 export * from '@moorings/core/errors'
 export type { AdvisoryLockKey, AdvisoryLockOptions } from '@moorings/postgres'

@@ -21,6 +21,7 @@ import {
 } from '@moorings/core'
 import {
   noTransform,
+  noteStatement,
   OneHandle,
   type Codec as PostgresCodec,
   type PostgresConnection,
@@ -30,6 +31,7 @@ import {
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
 import { binarySerializers, type Codec, type Parameter } from './codec.js'
 import { nestIn, type Part, RolledBack } from './part.js'
+import { isReplicaRead } from './replica-reads.js'
 
 interface Options {
   readonly signal?: AbortSignal
@@ -54,6 +56,8 @@ export class LeasedConnection implements DatabaseConnection {
   #part: Part | undefined
   readonly #handle: OneHandle
   readonly #marks = new Map<string, TransactionMark>()
+  /** Handles of statements under way that read from replicas. */
+  readonly #replicas = new Set<LeasedConnection>()
   #released = false
   #killed = false
   #control: { readonly query: CompiledQuery; readonly run: () => Promise<void> } | undefined
@@ -95,13 +99,18 @@ export class LeasedConnection implements DatabaseConnection {
       await this.#control.run()
       return { rows: [] }
     }
+    const replica = this.#replicaFor(compiledQuery)
+    if (replica !== undefined) return this.#beside(replica, compiledQuery, options)
     const { signal } = options
-    const idempotent = saidIdempotent()
+    const idempotent = saidIdempotent() || this.source.repeatable === true
     let resends: Resends<PostgresConnection> | undefined
     let scope: TransactionScope<PostgresConnection> | undefined
     try {
       scope = this.#scope
-      if (scope === undefined) await this.#ready(signal)
+      if (scope === undefined) {
+        this.#note(compiledQuery)
+        await this.#ready(signal)
+      }
       for (;;) {
         const lease = this.#lease
         try {
@@ -144,11 +153,23 @@ export class LeasedConnection implements DatabaseConnection {
     chunkSize: number,
     options: Options = {},
   ): AsyncIterableIterator<QueryResult<R>> {
+    const replica = this.#replicaFor(compiledQuery)
+    if (replica !== undefined) {
+      try {
+        yield* replica.streamQuery<R>(compiledQuery, chunkSize, options)
+      } finally {
+        await this.#endBeside(replica)
+      }
+      return
+    }
     const { signal } = options
     let scope: TransactionScope<PostgresConnection> | undefined
     try {
       scope = this.#scope
-      if (scope === undefined) await this.#ready(signal)
+      if (scope === undefined) {
+        this.#note(compiledQuery)
+        await this.#ready(signal)
+      }
     } catch (error) {
       if (this.#heard(signal, error)) return
       throw error
@@ -173,6 +194,41 @@ export class LeasedConnection implements DatabaseConnection {
     }
   }
 
+  // --- reading from a replica ---
+
+  /**
+   * A handle for that one statement, if it is to be read from a replica: on its own it would have to stay where it was, for
+   * whatever else comes on this handle. One that has a connection already reads on that.
+   */
+  #replicaFor(query: CompiledQuery): LeasedConnection | undefined {
+    const { replicas } = this.#pool
+    if (replicas === undefined || !isReplicaRead(query)) return undefined
+    if (this.#lease !== undefined || this.#on !== undefined || this.ambient !== undefined) return undefined
+    if (replicas.lenderOf(query.sql) !== replicas) return undefined
+    const handle = new LeasedConnection(this.#pool, this.#values)
+    handle.stayOn(replicas)
+    this.#replicas.add(handle)
+    return handle
+  }
+
+  async #beside<R>(replica: LeasedConnection, query: CompiledQuery, options: Options): Promise<QueryResult<R>> {
+    try {
+      return await replica.executeQuery<R>(query, options)
+    } finally {
+      await this.#endBeside(replica)
+    }
+  }
+
+  async #endBeside(replica: LeasedConnection): Promise<void> {
+    this.#replicas.delete(replica)
+    await replica.release()
+  }
+
+  /** For reads that are to see what it writes. */
+  #note({ sql }: CompiledQuery): void {
+    if (this.source.repeatable !== true) noteStatement(this.#pool, () => sql)
+  }
+
   // --- aborting (Kysely 0.29) ---
 
   /** Kysely has told the caller of the abort already, and would print this as a failure in the background. */
@@ -183,9 +239,11 @@ export class LeasedConnection implements DatabaseConnection {
   /** By a CancelRequest of our own, not through another connection of the pool, which may be exhausted. */
   async cancelQuery(): Promise<void> {
     this.#cancel?.abort()
+    for (const replica of this.#replicas) await replica.cancelQuery()
   }
 
   async killSession(): Promise<void> {
+    for (const replica of this.#replicas) await replica.killSession()
     const connection = this.#lease?.lost === false && !this.#lease.released ? this.#lease.connection : undefined
     if (connection === undefined) return
     // First, so that nobody else is lent it meanwhile; the server would go on until it writes to a socket that is gone.

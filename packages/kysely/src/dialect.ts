@@ -7,7 +7,7 @@ import {
   type ResilienceOptions,
   unknownOption,
 } from '@moorings/core'
-import { type ConnectionInput, PostgresPool } from '@moorings/postgres'
+import { type ConnectionInput, PostgresPool, type ReplicasInput } from '@moorings/postgres'
 import {
   type DatabaseIntrospector,
   type Dialect,
@@ -28,6 +28,8 @@ export interface OwnPoolConfig {
   readonly connection: ConnectionInput
   /** How the pool behaves. */
   readonly resilience?: ResilienceOptions | undefined
+  /** Standbys that `withReplica(db)` reads from: as `createPool` takes them. */
+  readonly replicas?: ReplicasInput | undefined
   /** Parsers of result values, as pg's `types`. Default: pg-types, with what `pg.types.setTypeParser` changed in it. */
   readonly types?: TypeParsers | undefined
 }
@@ -40,7 +42,7 @@ export interface SharedPoolConfig {
 
 export type ResilientPostgresDialectConfig = OwnPoolConfig | SharedPoolConfig
 
-const known = ['connection', 'resilience', 'client', 'types']
+const known = ['connection', 'resilience', 'replicas', 'client', 'types']
 
 /**
  * Takes the place of Kysely's `PostgresDialect`. Values are mapped as `pg` maps them. Nothing is opened before the first
@@ -64,9 +66,9 @@ export class ResilientPostgresDialect implements Dialect {
   #users = 0
 
   constructor(config: ResilientPostgresDialectConfig) {
-    const { connection, resilience, client, types } = checked(config)
+    const { connection, resilience, replicas, client, types } = checked(config)
     this.#owned = client === undefined
-    this.#makePool = () => client ?? new PostgresPool(connection, { resilience })
+    this.#makePool = () => client ?? new PostgresPool(connection, { resilience, replicas })
     this.#pool = this.#makePool()
     this.#types = types
   }
@@ -96,7 +98,7 @@ export class ResilientPostgresDialect implements Dialect {
 
   createAdapter(): DialectAdapter {
     const adapter = new PostgresAdapter()
-    ourAdapters.add(adapter)
+    ourAdapters.set(adapter, this)
     return adapter
   }
 
@@ -109,6 +111,7 @@ export class ResilientPostgresDialect implements Dialect {
 interface Parts {
   connection?: ConnectionInput
   resilience?: ResilienceOptions | undefined
+  replicas?: ReplicasInput | undefined
   client?: PostgresPool
   types?: TypeParsers | undefined
 }
@@ -142,7 +145,7 @@ function checked(config: ResilientPostgresDialectConfig): Parts {
         allowed: 'a pool from createPool of @moorings/postgres',
       })
     }
-    for (const name of ['connection', 'resilience'] as const) {
+    for (const name of ['connection', 'resilience', 'replicas'] as const) {
       if (parts[name] === undefined) continue
       const allowed = 'nothing beside `client`: a shared pool was told when it was made'
       problems.push({ path: name, given: 'a value', allowed })

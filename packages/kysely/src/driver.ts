@@ -127,8 +127,18 @@ export function handleOf<DB>(db: Kysely<DB>): Promise<LeasedConnection> {
   return executor.provideConnection(async (connection) => leased(connection))
 }
 
+/** @throws InvalidOptionsError when it is no database of ours */
+export function poolOf<DB>(db: Pick<Kysely<DB>, 'getExecutor'>): PostgresPool {
+  const ours =
+    typeof db === 'object' && db !== null && typeof db.getExecutor === 'function'
+      ? ourAdapters.get(db.getExecutor().adapter)
+      : undefined
+  if (ours === undefined) throw notOurs(db)
+  return ours.pool
+}
+
 /** What tells an instance of this dialect, whatever plugins it has, and whatever was made from it. */
-export const ourAdapters = new WeakSet<DialectAdapter>()
+export const ourAdapters = new WeakMap<DialectAdapter, { readonly pool: PostgresPool }>()
 
 function notOurs(db: unknown): InvalidOptionsError {
   const given = typeof db === 'object' && db !== null ? 'another database' : describeGiven(db)

@@ -19,7 +19,8 @@ import type { ReservedSql, Sql, TransactionSql } from 'postgres'
 import { TableCodec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import { streamRows } from './cursor.js'
-import { asLibraryQuery, type LibraryQuery, type LibrarySql } from './library.js'
+import { asLibraryQuery, type LibraryQuery, type LibrarySql, writtenText } from './library.js'
+import { noteStatement } from './noting-writes.js'
 import { OneHandle } from './one-handle.js'
 import { noteOrigin } from './origins.js'
 import { PostgresPool } from './pool.js'
@@ -108,13 +109,15 @@ export function createClient(pool: PostgresPool): Client {
       inScope(scope, query)
       return
     }
-    new Single(singles, from, query).start()
+    const lender = from.lenderOf?.(writtenText(query)) ?? from
+    new Single(singles, lender, query).start()
   }
 
   const onReserved = (lease: Lease<PostgresConnection>, query: LibraryQuery): void => {
     if (wasCancelled(query)) return
     try {
       const { connection } = lease
+      noteStatement(pool, () => writtenText(query))
       noteRunning(query, connection)
       connection.run(query, codec)
     } catch (error) {

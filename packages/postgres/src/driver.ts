@@ -19,6 +19,7 @@ import {
   type ErrorSite,
   type EventDetails,
   InvalidOptionsError,
+  type LogPosition,
   type MooringsError,
   type NamedConstraint,
   type PoolIdentity,
@@ -37,9 +38,11 @@ import { constraintsOf } from './constraints-of.js'
 import { Deadlocks } from './deadlocks.js'
 import { librarySql } from './library.js'
 import { LibrarySocket } from './library-socket.js'
+import { logPosition } from './log-position.js'
 import { namedConstraints } from './named-constraints.js'
 import { describeEndpoint, type ParsedConnection, type ServerAddress } from './options.js'
 import { outcomeOf } from './outcome.js'
+import { standbyReads } from './plain-reads.js'
 import { Route } from './route.js'
 import { openSocket } from './socket.js'
 import { detailOf } from './violation-detail.js'
@@ -73,11 +76,12 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   #ids = 0
   #parameters: Readonly<Record<string, string>> = {}
 
-  constructor(parsed: ParsedConnection, resilience: Resilience, deadlines: Deadlines) {
+  /** @param arrays what another pool of the same database has learnt */
+  constructor(parsed: ParsedConnection, resilience: Resilience, deadlines: Deadlines, arrays?: ArrayTypes) {
     this.parsed = parsed
     this.endpoints = parsed.endpoints
     this.target = parsed.targetSessionAttrs ?? 'any'
-    this.arrays = new ArrayTypes(parsed.fetchTypes)
+    this.arrays = arrays ?? new ArrayTypes(parsed.fetchTypes)
     this.#deadlines = deadlines
     this.#codec = new TableCodec(parsed.library)
     this.#statement = resilience.statement
@@ -122,6 +126,14 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   /** Asks `pg_stat_activity`, as the user that the pool connects as: of others' sessions a server tells nothing. */
   worksOn(connections: readonly PostgresConnection[], asking: WorkAsking): Promise<WorkReport<PostgresConnection>> {
     return this.#works.ask(connections, asking)
+  }
+
+  logPosition(connection: PostgresConnection, signal: AbortSignal): Promise<LogPosition> {
+    return logPosition(connection, signal)
+  }
+
+  standbyCan(text: string): boolean {
+    return standbyReads(text)
   }
 
   detailOf({ cause }: ConstraintViolationError): ViolationDetail | undefined {

@@ -9,7 +9,12 @@ export {
   guard,
   type OptionsFromEnv,
   optionsFromEnv,
+  type ReadYourWrites,
+  type ReadYourWritesOptions,
   type RegisteredBreaker,
+  type ReplicaStats,
+  type ReplicasStats,
+  withReadYourWrites,
 } from '@moorings/core'
 export {
   type AdvisoryLock,
@@ -23,6 +28,7 @@ export { type Codec, noTransform } from './codec.js'
 export type { PostgresConnection } from './connection.js'
 export type { PostgresDriver } from './driver.js'
 export type { Parser, Serializer } from './library.js'
+export { noteStatement } from './noting-writes.js'
 export { OneHandle } from './one-handle.js'
 export { isStockClient } from './options.js'
 export {
@@ -35,5 +41,6 @@ export {
   takeOver,
 } from './pool.js'
 export { createPools, type NamedPoolOptions, type PoolsDefaults, type PostgresPools } from './pools.js'
+export type { ReplicaInput, ReplicasConfig, ReplicasInput } from './replicas.js'
 export { resendsOf } from './single.js'
 export { beginStatement, quoted } from './words.js'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import postgres from 'postgres'
-import { asLibraryQuery, type LibraryQuery, librarySql } from './library.js'
+import { asLibraryQuery, type LibraryQuery, librarySql, writtenText } from './library.js'
 
 const sql = librarySql(postgres({ max: 1 }).options)
 
@@ -62,5 +62,14 @@ describe('what we rely on inside postgres.js', () => {
   it('options that are parsed already are used as they are, so that they can be changed in place', () => {
     const options = { ...postgres({ max: 1 }).options }
     expect(librarySql(options).options).toBe(options)
+  })
+
+  it('a text with its fragments is known before it is sent', () => {
+    const lock = sql`for ${sql.unsafe('update')}`
+    expect(writtenText(made(sql`select ${1}, ${'for share'} from t ${lock} of t`))).toBe(
+      'select $1, $1 from t for update of t',
+    )
+    expect(writtenText(made(sql.unsafe('select $1', [5])))).toBe('select $1')
+    expect(writtenText(made(sql.unsafe('')))).toBe('')
   })
 })

@@ -33,6 +33,8 @@ export interface LibraryQuery extends Promise<unknown> {
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
   strings: readonly string[]
+  /** What stands between the strings: values, fragments, or helpers (an identifier, a builder, a parameter). */
+  readonly args: readonly unknown[]
   /** As the library has built them; it builds them anew where there are none. */
   parameters?: unknown
   options: { simple?: boolean; prepare?: boolean }
@@ -102,6 +104,16 @@ export function isResult(value: unknown): value is LibraryResult {
 /** With its fragments put in, as the library has sent it; empty before that. */
 export function textOf({ string }: LibraryQuery & { readonly string?: unknown }): string {
   return typeof string === 'string' ? string : ''
+}
+
+/** As far as it is known before it is sent: with its fragments, and without what helpers make of values and names. */
+export function writtenText({ strings, args }: LibraryQuery): string {
+  let [text = ''] = strings
+  for (const [at, string] of strings.slice(1).entries()) {
+    const fragment = asLibraryQuery(args[at])
+    text += `${fragment === undefined ? '$1' : writtenText(fragment)}${string}`
+  }
+  return text
 }
 
 /** The data of a COPY. */

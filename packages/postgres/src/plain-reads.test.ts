@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { readsOnly } from './plain-reads.js'
+import { readsOnly, standbyReads } from './plain-reads.js'
 
 describe('reads', () => {
   it.each([
@@ -58,4 +58,32 @@ describe('may write', () => {
     'select $$"$$; delete from t where x = $$"$$',
     'select $é$"$é$',
   ])('%s', (text) => expect(readsOnly(text)).toBe(false))
+})
+
+describe('a standby', () => {
+  it.each([
+    'select "id" from "users" where "id" = $1',
+    'select f(a) from t -- for share',
+    `select 'for share', "for share" from "for share"`,
+    'with x as (select 1) select * from x',
+    `select id from t where id in (${Array.from({ length: 2_000 }, (_, at) => `$${at + 1}`).join(', ')})`,
+  ])('carries out %s', (text) => expect(standbyReads(text)).toBe(true))
+
+  it.each([
+    'select * from t for share',
+    'select * from t for /* a key */ key\nshare of t skip locked',
+    'select * from (select * from t for share) as u',
+    'select * from t for no key update',
+    'with x as (insert into t values (1) returning *) select * from x',
+    "select nextval('s')",
+    'select pg_advisory_lock(1)',
+    'explain analyze select 1',
+    'insert into t values (1)',
+    "set x = '1'",
+    `insert into t values ${Array.from({ length: 2_000 }, (_, at) => `($${at + 1})`).join(', ')}`,
+  ])('does not carry out %s', (text) => {
+    expect(standbyReads(text)).toBe(false)
+    // From memory as well.
+    expect(standbyReads(text)).toBe(false)
+  })
 })

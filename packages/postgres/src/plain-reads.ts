@@ -4,6 +4,7 @@
 // It is less strict than reads.ts: that decides about an application's transactions without being asked to, this does what
 // the application has opted in to, which knows what its own functions, views and operators do.
 
+import { remembered } from './remembered.js'
 import { bare } from './session-state.js'
 
 /** Parentheses may stand around the parts of a UNION. */
@@ -26,3 +27,14 @@ export function readsOnly(text: string): boolean {
   const words = plain.replaceAll(identifier, '""')
   return !writing.test(words) && !/;\s*[^\s;]/.test(words)
 }
+
+/** A lock on rows is written into them. */
+const sharing = /\bfor\s+(?:key\s+)?share\b/i
+
+/**
+ * Whether a standby can carry it out, as far as its text tells, and as well twice: if it is a read. What a function, a view
+ * or an operator writes it refuses.
+ */
+export const standbyReads: (text: string) => boolean = remembered(
+  (text) => readsOnly(text) && !sharing.test(bare(text).replaceAll(identifier, '""')),
+)

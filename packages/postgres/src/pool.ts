@@ -9,7 +9,10 @@ import {
   InvalidOptionsError,
   type OptionProblem,
   Pool,
+  problemsIn,
+  Replicas,
   type ResilienceOptions,
+  type StartOptions,
   sharedPool,
   systemClock,
   unknownOption,
@@ -20,7 +23,8 @@ import { PostgresDriver } from './driver.js'
 import { relationsOf } from './foreign-keys-without-index.js'
 import { type LibrarySql, librarySql } from './library.js'
 import { Listener } from './listener.js'
-import { parsePoolOptions, type StockClient } from './options.js'
+import { checkPoolOptions, type ParsedPoolOptions, parsePoolOptions, type StockClient } from './options.js'
+import { type CheckedReplicas, checkReplicas, type ReplicaInput, type ReplicasInput } from './replicas.js'
 
 /** How long a report waits for a connection, and for an answer. */
 const ASK_MS = 5_000
@@ -55,6 +59,12 @@ export interface PostgresPoolOptions {
   readonly resilience?: ResilienceOptions | undefined
   /** Names the pool in events. Default `default`. */
   readonly name?: string | undefined
+  /**
+   * Standbys of the same server that reads may go to, each with a pool like this one: connections, or
+   * `{ connections, maxLagMs, checkEveryMs }`. Nothing is read from them unless it is asked for, as `drizzle({ connection,
+   * replicas })`, `withReplica(db)` of Kysely, and `createClient(pool).on(pool.replicas)` do.
+   */
+  readonly replicas?: ReplicasInput | undefined
 }
 
 export interface CreatePoolOptions extends PostgresPoolOptions {
@@ -82,6 +92,8 @@ const brand: unique symbol = Symbol.for('moorings.postgres.pool') as never
 export class PostgresPool extends Pool<PostgresConnection> {
   declare readonly driver: PostgresDriver
   readonly listener: Listener
+  /** Where reads may go. It begins to look after them with the first read, or with `start()`. */
+  readonly replicas: Replicas<PostgresConnection> | undefined
   /** For its clients: a piece of SQL means nothing to another copy of postgres.js than the one its connections have. */
   readonly librarySql: (options: object) => LibrarySql = librarySql
 
@@ -94,16 +106,31 @@ export class PostgresPool extends Pool<PostgresConnection> {
     return typeof value === 'object' && value !== null && brand in value
   }
 
-  constructor(connection: unknown, options: PostgresPoolOptions = {}) {
-    const { resilience: wanted, name } = checkedOptions(options, ['resilience', 'name'])
-    const parsed = parsePoolOptions({ resilience: wanted, connection })
+  /** @param primary whose replica it is: one database, with the same types */
+  constructor(connection: unknown, options: PostgresPoolOptions = {}, primary?: PostgresPool) {
+    const { resilience: wanted, name, replicas } = checkedOptions(options, ['resilience', 'name', 'replicas'])
+    const { pool: parsed, readable } = parsedWithReplicas({ resilience: wanted, connection }, replicas)
     const { resilience } = parsed
     const deadlines = new Deadlines(systemClock)
-    const driver = new PostgresDriver(parsed.connection, resilience, deadlines)
+    const driver = new PostgresDriver(parsed.connection, resilience, deadlines, primary?.driver.arrays)
     super({ driver, resilience, name, deadlines })
     driver.constraints = this.constraints
     driver.pool = this.identity
     this.listener = new Listener((signal) => this.connectAside(signal), deadlines, resilience.pool)
+    this.replicas = readable && new Replicas(this, this.#poolsOf(readable.replicas, name), readable.options)
+  }
+
+  #poolsOf(replicas: readonly ReplicaInput[], name: string | undefined): PostgresPool[] {
+    const called = (at: number) => `${name === undefined ? '' : `${name} `}replica ${at + 1}`
+    return replicas.map(
+      ({ connection, resilience }, at) => new PostgresPool(connection, { resilience, name: called(at) }, this),
+    )
+  }
+
+  /** With replicas, it also waits until it is known which of them will do; that none does is no failure. */
+  override async start(options?: StartOptions): Promise<void> {
+    await super.start(options)
+    await this.replicas?.start()
   }
 
   /**
@@ -136,8 +163,19 @@ export class PostgresPool extends Pool<PostgresConnection> {
   }
 
   protected override closeOthers(timeoutMs: number): Promise<void> {
-    return this.listener.end(timeoutMs)
+    return Promise.all([this.listener.end(timeoutMs), this.replicas?.close({ timeoutMs })]).then(() => {})
   }
+}
+
+/** @throws InvalidOptionsError with what is wrong with any of them */
+function parsedWithReplicas(
+  input: { readonly connection: unknown; readonly resilience: ResilienceOptions | undefined },
+  replicas: ReplicasInput | undefined,
+): { readonly pool: ParsedPoolOptions; readonly readable: CheckedReplicas | undefined } {
+  const pool = checkPoolOptions(input)
+  const readable = replicas === undefined ? undefined : checkReplicas(replicas, input.resilience)
+  if (pool.ok && readable?.ok !== false) return { pool: pool.value, readable: readable?.value }
+  throw new InvalidOptionsError([...problemsIn(pool), ...(readable === undefined ? [] : problemsIn(readable))])
 }
 
 function checkedOptions<Options extends CreatePoolOptions>(options: Options, known: readonly string[]): Options {
@@ -203,7 +241,7 @@ export function takeOver(client: StockClient, resilience?: ResilienceOptions): P
  * const reports = new Kysely<DB>({ dialect: new ResilientPostgresDialect({ client: pool }) })
  */
 export function createPool(connection: ConnectionInput, options: CreatePoolOptions = {}): PostgresPool {
-  const { shared, ...own } = checkedOptions(options, ['resilience', 'name', 'shared'])
+  const { shared, ...own } = checkedOptions(options, ['resilience', 'name', 'replicas', 'shared'])
   const make = () => new PostgresPool(connection, own)
   if (shared !== true) return make()
   const { connection: parsed, resilience } = parsePoolOptions({ connection, resilience: own.resilience })
@@ -212,7 +250,7 @@ export function createPool(connection: ConnectionInput, options: CreatePoolOptio
   return sharedPool({
     system: 'postgresql',
     name: own.name ?? '',
-    madeWith: [library, resilience],
+    madeWith: [library, resilience, own.replicas],
     make,
     isPool: (value) => value instanceof PostgresPool,
   })

@@ -10,16 +10,19 @@ import {
   problemsIn,
 } from '@moorings/core'
 import { checkPoolOptions } from './options.js'
-import { isParsedOptions } from './options-library.js'
-import { connectionOptions, isRecord } from './options-schema.js'
+import { isRecord } from './options-schema.js'
 import { type ConnectionInput, type CreatePoolOptions, createPool, optionProblems, type PostgresPool } from './pool.js'
+import { isPoolOptions, overlaid, poolOptionNames } from './pool-inputs.js'
+import { checkReplicas, type ReplicasInput } from './replicas.js'
 
 /** What holds for each pool that does not say otherwise. */
-export interface PoolsDefaults extends Omit<CreatePoolOptions, 'name'> {}
+export interface PoolsDefaults extends Omit<CreatePoolOptions, 'name' | 'replicas'> {}
 
 /** One of several pools. It is called what its key is called. */
 export interface NamedPoolOptions extends PoolsDefaults {
   readonly connection: ConnectionInput
+  /** Standbys of its own. See {@link CreatePoolOptions}. */
+  readonly replicas?: ReplicasInput | undefined
 }
 
 /** Pools of PostgreSQL connections by name. */
@@ -29,7 +32,7 @@ export type PostgresPools<Name extends string = string> = PoolRegistry<Record<Na
  * Makes several pools, to be started, watched and closed together. Nothing is opened until they are used or started. A
  * pool's name in events is its key.
  *
- * @param pools by name, each either a connection as `createPool` takes it, or `{ connection, resilience, shared }`
+ * @param pools by name, each either a connection as `createPool` takes it, or `{ connection, resilience, replicas, shared }`
  * @param defaults holds for every pool, option by option, unless it says otherwise itself
  * @throws InvalidOptionsError listing everything that is wrong with any of them
  * @example
@@ -47,13 +50,14 @@ export function createPools<Name extends string>(
   const shape = shapeProblems(pools, defaults)
   if (shape.length > 0) throw new InvalidOptionsError(shape)
   const wanted = Object.entries<ConnectionInput | NamedPoolOptions>(pools).map(([name, given]) => {
-    const { connection, ...own } = isOptions(given) ? given : { connection: given }
+    const { connection, ...own } = isPoolOptions(given) ? given : { connection: given }
     const path = pathTo('pools', name)
-    const paths = { connection: isOptions(given) ? `${path}.connection` : path, resilience: `${path}.resilience` }
+    const paths = { connection: isPoolOptions(given) ? `${path}.connection` : path, resilience: `${path}.resilience` }
     return { name, path, paths, connection, own, resilience: overlaid(defaults.resilience, own.resilience) }
   })
   const problems = wanted.flatMap(({ path, paths, connection, own, resilience }) => [
     ...ownProblems(own, path),
+    ...(own.replicas === undefined ? [] : problemsIn(checkReplicas(own.replicas, resilience, `${path}.replicas`))),
     ...problemsIn(checkPoolOptions({ connection, resilience }, paths)).map((problem) =>
       blamed(problem, paths.resilience, own.resilience, defaults.resilience),
     ),
@@ -87,45 +91,17 @@ function shapeProblems(pools: unknown, defaults: unknown): OptionProblem[] {
   return problems
 }
 
-/**
- * Whether it is a pool's options rather than a connection. postgres.js has an option `connection`, too, for what a session
- * starts with: beside others of its own that one is meant.
- */
-function isOptions(value: unknown): value is NamedPoolOptions {
-  if (!isRecord(value) || isParsedOptions(value)) return false
-  if (defaultsNames.some((name) => name in value)) return true
-  if (!('connection' in value)) return false
-  const beside = Object.keys(value).filter((name) => name !== 'connection')
-  return !isRecord(value.connection) || !beside.some((name) => name in connectionOptions.shape)
-}
-
-function ownProblems(own: PoolsDefaults & { readonly name?: unknown }, path: string): OptionProblem[] {
+function ownProblems(
+  own: Omit<NamedPoolOptions, 'connection'> & { readonly name?: unknown },
+  path: string,
+): OptionProblem[] {
   const { name, ...rest } = own
-  const problems = optionProblems(rest, path, ['connection', ...defaultsNames])
+  const problems = optionProblems(rest, path, ['connection', ...poolOptionNames])
   if (name !== undefined) {
     const allowed = 'nothing: a pool is called what its key is called'
     problems.push({ path: `${path}.name`, given: describeGiven(name), allowed })
   }
   return problems
-}
-
-/** What is written above goes before what is written below, option by option. */
-function overlaid<T>(below: T, above: T): T {
-  if (above === undefined) return below
-  if (!isPlain(below) || !isPlain(above)) return above
-  const all = { ...below, ...above }
-  for (const name of Object.keys(below)) {
-    // A logger is one thing, whatever it is made of.
-    if (name !== 'logger') Object.assign(all, { [name]: overlaid(below[name], above[name]) })
-    else if (above[name] === undefined) Object.assign(all, { [name]: below[name] })
-  }
-  return all
-}
-
-function isPlain(value: unknown): value is Record<string, unknown> {
-  if (!isRecord(value)) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** A problem that a pool has not made itself is one of the defaults. */

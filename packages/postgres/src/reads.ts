@@ -5,6 +5,8 @@
 //
 // What no text shows stays hidden: a view, a row's "attribute" or an operator that calls a function which writes.
 
+import { LONG, remembered } from './remembered.js'
+
 const reading = /^\s*(?:select|values|table|show|explain)\b/i
 /** They move within the transaction, and write nothing. */
 const moving =
@@ -44,9 +46,6 @@ const harmless = new Set(
     .split(/\s+/),
 )
 
-/** Beyond this a closer look, or a place in the memory, could cost more than they save. */
-const longest = 4_096
-
 function harmlessThroughout(text: string): boolean {
   if (doubtful.test(text)) return false
   for (const [, qualified, name = ''] of text.matchAll(called)) {
@@ -55,17 +54,11 @@ function harmlessThroughout(text: string): boolean {
   return true
 }
 
-const most = 500
-const known = new Map<string, boolean>()
+const knownHarmless = remembered(harmlessThroughout)
 
 /** Whether the statement surely writes nothing: looked at once for each of the texts that come again and again. */
 export function evidentlyReads(text: string): boolean {
-  if (text.length > longest) return false
-  if (!reading.test(text)) return moving.test(text)
-  let answer = known.get(text)
-  if (answer !== undefined) return answer
-  answer = harmlessThroughout(text)
-  if (known.size >= most) known.clear()
-  known.set(text, answer)
-  return answer
+  // A closer look could cost more than it saves.
+  if (text.length > LONG) return false
+  return reading.test(text) ? knownHarmless(text) : moving.test(text)
 }

@@ -5,7 +5,8 @@ import { type ConnectionLostError, type Lease, Resends, type Source, saidIdempot
 import type { Codec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import type { Job, RunOptions } from './job.js'
-import { type LibraryQuery, type LibrarySql, standInFor, textOf } from './library.js'
+import { type LibraryQuery, type LibrarySql, standInFor, textOf, writtenText } from './library.js'
+import { noteStatement } from './noting-writes.js'
 import { readsOnly } from './plain-reads.js'
 import type { PostgresPool } from './pool.js'
 import { noteRunning, noteStandIn, wasCancelled } from './running.js'
@@ -40,7 +41,7 @@ export class Single implements RunOptions {
   timeoutMs: number | undefined
   readonly #parts: SingleParts
   readonly #source: Source<PostgresConnection>
-  readonly #idempotent: boolean = saidIdempotent()
+  readonly #idempotent: boolean
   #query: LibraryQuery
   #lease: Lease<PostgresConnection> | undefined
   #waitedMs = 0
@@ -52,11 +53,14 @@ export class Single implements RunOptions {
     this.#parts = parts
     this.#source = source
     this.#query = query
+    this.#idempotent = source.repeatable === true || saidIdempotent()
   }
 
   /** It is the query itself that resolves or rejects. */
   start(): void {
-    this.#parts.pool.retryBudget.begun()
+    const { pool } = this.#parts
+    if (this.#source.repeatable !== true) noteStatement(pool, () => writtenText(this.#query))
+    pool.retryBudget.begun()
     const lease = this.#source.tryAcquire()
     if (lease === undefined) this.#wait()
     else this.#runOn(lease)

@@ -7,8 +7,10 @@ import {
   createClient,
   isStockClient,
   PostgresPool,
+  type ReplicasInput,
   takeOver,
 } from '@moorings/postgres'
+import { type PgWithReplicas, withReplicas } from 'drizzle-orm/pg-core'
 import { type PostgresJsDatabase, drizzle as stock } from 'drizzle-orm/postgres-js'
 import type { DrizzleConfig } from 'drizzle-orm/utils'
 import type { Sql } from 'postgres'
@@ -29,6 +31,14 @@ export type ResilientDatabase<TSchema extends Record<string, unknown> = NoSchema
   PostgresJsDatabase<TSchema>
 > & { $client: Client }
 
+/**
+ * As Drizzle's own `withReplicas` gives: `select`, `query` and `$count` read from replicas, all else is the primary's, and
+ * so is everything on `$primary`. There is one in `$replicas`, which stands for all of them.
+ */
+export type ResilientDatabaseWithReplicas<TSchema extends Record<string, unknown> = NoSchema> = PgWithReplicas<
+  ResilientDatabase<TSchema>
+>
+
 type ClientInput = Sql | PostgresPool
 
 /**
@@ -44,28 +54,48 @@ type ClientInput = Sql | PostgresPool
  * await db.select().from(users)
  */
 export function drizzle<TSchema extends Record<string, unknown> = NoSchema>(
+  connection: string,
+  config: WithReplicas<ResilientDrizzleConfig<TSchema>>,
+): ResilientDatabaseWithReplicas<TSchema>
+export function drizzle<TSchema extends Record<string, unknown> = NoSchema>(
+  config: WithReplicas<ResilientDrizzleConfig<TSchema> & { connection: ConnectionInput }>,
+): ResilientDatabaseWithReplicas<TSchema>
+export function drizzle<TSchema extends Record<string, unknown> = NoSchema>(
   ...params:
     | [connection: string | ClientInput]
     | [connection: string | ClientInput, config: ResilientDrizzleConfig<TSchema>]
     | [config: ResilientDrizzleConfig<TSchema> & ({ connection: ConnectionInput } | { client: ClientInput })]
+): ResilientDatabase<TSchema>
+export function drizzle<TSchema extends Record<string, unknown> = NoSchema>(
+  ...params: readonly [unknown, Partial<WithReplicas<ResilientDrizzleConfig<TSchema>>>?]
 ): ResilientDatabase<TSchema> {
   const { source, config } = normalise(params)
   refuseMisplaced(config)
-  const { resilience, ...own } = config
-  const db = stock<TSchema, Client>({ ...own, client: clientFor(source, resilience) })
-  return withResilience(db)
+  const { resilience, replicas, ...own } = config
+  const client = clientFor(source, resilience, replicas)
+  const on = (one: Client) => withResilience(stock<TSchema, Client>({ ...own, client: one }))
+  const db = on(client)
+  const readable = client.pool.replicas
+  // A pool that is shared may have replicas for others.
+  if (replicas === undefined || readable === undefined) return db
+  return withReplicas(db, [on(client.on(readable))])
 }
 
 /** As drizzle-orm's: a database that builds SQL and has nowhere to send it. */
 drizzle.mock = stock.mock
 
+type WithReplicas<Config> = Config & {
+  /** Standbys that reads go to: as `createPool` takes them. */
+  replicas: ReplicasInput
+}
+
 interface Normalised<TSchema extends Record<string, unknown>> {
   source: unknown
-  config: ResilientDrizzleConfig<TSchema>
+  config: Partial<WithReplicas<ResilientDrizzleConfig<TSchema>>>
 }
 
 function normalise<TSchema extends Record<string, unknown>>(
-  params: readonly [unknown, ResilientDrizzleConfig<TSchema>?],
+  params: readonly [unknown, Normalised<TSchema>['config']?],
 ): Normalised<TSchema> {
   const [first, config = {}] = params
   if (typeof first !== 'object' || first === null || first instanceof PostgresPool) return { source: first, config }
@@ -76,7 +106,7 @@ function normalise<TSchema extends Record<string, unknown>>(
 /** Drizzle ignores what it does not know; what was meant for us must not be lost that way. */
 function refuseMisplaced(config: object): void {
   const problems = Object.entries(config)
-    .filter(([name]) => name !== 'resilience')
+    .filter(([name]) => name !== 'resilience' && name !== 'replicas')
     .flatMap(([name, value]) => {
       if (name === 'pool' || name === 'statement' || nearestName(name, ['resilience']) !== undefined) {
         return [unknownOption('config', name, value, ['resilience'])]
@@ -86,10 +116,20 @@ function refuseMisplaced(config: object): void {
   if (problems.length > 0) throw new InvalidOptionsError(problems)
 }
 
-function clientFor(source: unknown, resilience: ResilienceOptions | undefined): Client {
+function clientFor(
+  source: unknown,
+  resilience: ResilienceOptions | undefined,
+  replicas: ReplicasInput | undefined,
+): Client {
   const pool = source instanceof PostgresPool ? source : isClient(source) ? source.pool : undefined
+  if (replicas !== undefined && (pool !== undefined || isStockClient(source))) {
+    const allowed = 'nothing beside a client of its own: give `replicas` to createPool, or `connection`'
+    throw new InvalidOptionsError([{ path: 'replicas', given: 'a value', allowed }])
+  }
   if (pool === undefined) {
-    return createClient(isStockClient(source) ? takeOver(source, resilience) : new PostgresPool(source, { resilience }))
+    return createClient(
+      isStockClient(source) ? takeOver(source, resilience) : new PostgresPool(source, { resilience, replicas }),
+    )
   }
   if (resilience !== undefined) {
     const allowed = 'nothing beside a pool of its own: give `resilience` to createPool'

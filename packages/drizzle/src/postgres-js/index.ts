@@ -1,1 +1,6 @@
-export { drizzle, type ResilientDatabase, type ResilientDrizzleConfig } from './driver.js'
+export {
+  drizzle,
+  type ResilientDatabase,
+  type ResilientDatabaseWithReplicas,
+  type ResilientDrizzleConfig,
+} from './driver.js'
