@@ -197,19 +197,16 @@ describe.each(orms)('$name', (orm: Orm) => {
   it('P12: a burst on slow connects does not overshoot max and overflow', async () => {
     const db = scene.open(orm, { pool: { min: 2, max: 4, overflow: 2 } })
     scene.proxy.delay(60)
-    const startedAt = performance.now()
     const callers = Array.from({ length: 80 }, (_, i) =>
       i % 2 === 0 ? db.insert('mark') : db.transaction((tx) => tx.insert('mark')),
     )
     const most = await within(50_000, mostBackendsDuring(Promise.all(callers)))
     expect(most).toBeGreaterThan(2)
     expect(most).toBeLessThanOrEqual(6)
-    // Not one connect more than was needed, either: a caller served meanwhile leaves none behind that grows the pool. Only
-    // while nothing arrives one of those under way makes room for another, twice a second.
-    const connects = scene.proxy.connections.filter(({ state }) => state.cancels === undefined).length
-    const { created } = db.pool.stats()
-    expect(connects).toBeGreaterThanOrEqual(created)
-    expect(connects - created).toBeLessThanOrEqual((performance.now() - startedAt) / 500)
+    // Not one connect more than was needed, either: a caller served meanwhile leaves none behind that grows the pool.
+    expect(scene.proxy.connections.filter(({ state }) => state.cancels === undefined).length).toBe(
+      db.pool.stats().created,
+    )
     scene.proxy.delay(0)
     await until(() => db.pool.stats().connecting === 0, { what: 'the last connect' })
     const { idle, leased } = db.pool.stats()

@@ -20,8 +20,9 @@ async function waitingToBe(db: Db, count: number): Promise<void> {
 
 describe.each(orms)('$name', (orm: Orm) => {
   it.each([50, 300])('P4: an acquire timeout of %i ms is never early, and tells the counts', async (limitMs) => {
-    const db = scene.open(orm, { pool: { ...two.pool, acquireTimeoutMs: limitMs } })
-    await db.query('select 1')
+    const db = scene.open(orm, { pool: { ...two.pool, min: 2, acquireTimeoutMs: limitMs } })
+    // Connecting may take longer.
+    await db.pool.start({ timeoutMs: 20_000 })
     const held = await holdSeveral(db, 2)
     const startedAt = performance.now()
     const late = await Promise.all([errorOf(db.query('select 1')), errorOf(db.insert('late'))])

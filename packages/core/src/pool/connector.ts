@@ -19,6 +19,9 @@ const YOUNG_MS = 100
 /** How long a single attempt is waited for while servers do not answer, before another one is begun beside it. */
 const SCOUT_MS = 500
 
+/** A connect that takes longer may be hanging: from another continent it takes a second or two. */
+const HANG_MS = 3_000
+
 export interface ConnectorOptions<C extends Connection> {
   readonly pool: PoolIdentity
   readonly hooks: HookCalls
@@ -94,7 +97,9 @@ export class Connector<C extends Connection> {
    */
   makeRoom(): boolean {
     const [, next] = this.#attempts.keys()
+    const [oldest = 0] = this.#attempts.values()
     if (next === undefined || !this.searching || this.scouting) return false
+    if (this.#options.deadlines.clock.now() - oldest < HANG_MS) return false
     this.#attempts.delete(next)
     next.abort()
     return true
