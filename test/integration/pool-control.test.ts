@@ -76,7 +76,7 @@ describe.each(orms)('$name', (orm: Orm) => {
   const five = { min: 1, max: 4, overflow: 1 }
 
   it('P24: suspend() lets what is lent finish and holds everybody else back; resume() serves them', async () => {
-    const db = open({ ...five, acquireTimeoutMs: 500 })
+    const db = open({ ...five, acquireTimeoutMs: 2_000 })
     const working = load(db, 12)
     await moreServed(working)
     for (let round = 0; round < 2; round++) {
@@ -86,7 +86,7 @@ describe.each(orms)('$name', (orm: Orm) => {
       expect(db.pool.stats()).toMatchObject({ state: 'suspended', leased: 0 })
       for (const { state } of await scene.backends()) expect(state).toBe('idle')
       // Longer than they would wait for a connection.
-      await pause(700)
+      await pause(2_200)
       expect(db.pool.stats()).toMatchObject({ waiting: 12, timeouts: 0 })
       expect(working.served).toBe(served)
       db.pool.resume()
