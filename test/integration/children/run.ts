@@ -85,7 +85,7 @@ async function carryOut(scene: Scene, child: ChildProcess, order: Order): Promis
   const { proxy } = scene
   const orders: Record<Order, (proxy: FaultProxy) => unknown> = {
     swallow: () => proxy.swallow(),
-    slow: () => proxy.delay(100),
+    slow: () => proxy.delay(40),
     silent: () => proxy.refuse('silent'),
     closed: () => proxy.refuse('closed'),
     reset: () => proxy.refuse('reset'),
