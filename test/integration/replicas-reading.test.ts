@@ -1,12 +1,15 @@
 // Where reads go when there are replicas, and where all else does: on a real primary with two streaming standbys.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
-import { withReadYourWrites } from '@moorings/drizzle'
+import { withReadYourWrites, withResilience } from '@moorings/drizzle'
 import { drizzle } from '@moorings/drizzle/postgres-js'
 import { ResilientPostgresDialect, withReplica } from '@moorings/kysely'
 import { createClient, createPool, createPools } from '@moorings/postgres'
 import { sql } from 'drizzle-orm'
 import { pgTable, text } from 'drizzle-orm/pg-core'
+import { sql as sql1 } from 'drizzle-orm-1'
+import { withReplicas as withReplicas1 } from 'drizzle-orm-1/pg-core'
+import { drizzle as drizzle1 } from 'drizzle-orm-1/postgres-js'
 import { CamelCasePlugin, Kysely, sql as kyselySql } from 'kysely'
 import { type Replicated, startReplicated } from '../support/replicated.js'
 import { until } from '../support/until.js'
@@ -163,6 +166,20 @@ describe('drizzle', () => {
     expect(await db.with(added).select().from(added)).toEqual([{ mark: 'two' }])
     await db.with(added).delete(marks)
     expect(await db.$primary.$count(marks)).toBe(1)
+  })
+})
+
+describe('drizzle 1.0', () => {
+  it('F3: reads from replicas where its own withReplicas is asked to', async () => {
+    const pool = await checked(createPool(servers.primary.url(), { replicas: urls(), resilience }))
+    const client = createClient(pool)
+    const on = (one: typeof client) => withResilience(drizzle1({ client: one }))
+    const db = withReplicas1(on(client), [on(client.on(replicasOf(pool)))])
+    const where = { standby: sql1<boolean>`pg_is_in_recovery()` }
+    const one = sql1`(values (1)) as one`
+    expect(await db.select(where).from(one)).toEqual([{ standby: false }])
+    expect(await db.$replica.select(where).from(one)).toEqual([{ standby: true }])
+    expect(await db.transaction((tx) => tx.select(where).from(one))).toEqual([{ standby: false }])
   })
 })
 

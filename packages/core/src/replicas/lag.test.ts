@@ -1,8 +1,10 @@
 // How much a replica shows, judged by where its log is, on fake drivers and a fake clock.
 
 import { describe, expect, it } from '@jest/globals'
+import { settled } from '../testing/fake-clock.js'
 import { refusal } from '../testing/fake-driver.js'
-import { checkedScene, type FakeServer, type ReplicatedScene } from '../testing/replicated-scene.js'
+import { checkedScene, type FakeServer, type ReplicatedScene, replicatedScene } from '../testing/replicated-scene.js'
+import { watch } from '../testing/watch.js'
 import { Positions } from './positions.js'
 
 const one = { count: 1 } as const
@@ -115,6 +117,36 @@ describe('lag', () => {
     scene.primary.driver.log = 'unknown'
     await scene.clock.advance(60_000)
     expect(first(scene)).toMatchObject({ state: 'fit', lagMs: undefined })
+  })
+})
+
+describe('the first checks', () => {
+  it('follow each other soon while the primary is written to, until the replicas show what was there at the first', async () => {
+    const scene = replicatedScene(one)
+    write(scene, 200n, false)
+    const started = watch(scene.replicas.start())
+    await scene.clock.advance(50)
+    expect(first(scene).state).toBe('lagging')
+    expect(started.state).toBe('pending')
+    scene.primary.driver.log = 300n
+    only(scene).driver.log = 250n
+    await scene.clock.advance(100)
+    await settled()
+    expect(started.state).toBe('resolved')
+    expect(first(scene).state).toBe('fit')
+  })
+
+  it('do not do so for ever, and neither does start(), of a replica that has stopped', async () => {
+    const scene = replicatedScene(one)
+    write(scene, 200n, false)
+    const started = watch(scene.replicas.start())
+    for (let check = 0; check < 10; check++) await scene.clock.advance(100)
+    await settled()
+    expect(started.state).toBe('resolved')
+    const { acquired } = only(scene).pool.stats()
+    for (let check = 0; check < 10; check++) await scene.clock.advance(1_000)
+    await settled()
+    expect(only(scene).pool.stats().acquired - acquired).toBe(10)
   })
 })
 

@@ -55,6 +55,11 @@ export class Replica<C extends Connection> {
     return this.#shownAt === undefined ? undefined : now - this.#shownAt
   }
 
+  /** Whether a check has told all that it can, or another one soon may tell more. */
+  get known(): boolean {
+    return this.#silent || this.#untold || this.#shownAt !== undefined
+  }
+
   found(finding: Finding): void {
     this.#silent = finding === 'silent'
     if (finding === 'silent') return

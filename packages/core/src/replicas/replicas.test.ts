@@ -44,6 +44,16 @@ describe('reads', () => {
     expect(scene.replicas.stats()).toMatchObject({ fellBack: 0, replicas: [{ reads: 2 }, { reads: 2 }] })
   })
 
+  it('go to the replicas in turn as well when none of them has a connection that is fresh', async () => {
+    const scene = await checkedScene({ options: { checkEveryMs: 60_000 } })
+    const hosts = []
+    for (let count = 0; count < 4; count++) {
+      await scene.clock.advance(500)
+      hosts.push(await readAt(scene))
+    }
+    expect(hosts).toEqual(['replica 1', 'replica 2', 'replica 1', 'replica 2'])
+  })
+
   it('go to the replica that has less to do', async () => {
     const scene = await checkedScene()
     const first = await read(scene)

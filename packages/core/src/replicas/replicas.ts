@@ -40,6 +40,12 @@ export interface ReplicasStats {
   readonly afterWrites: number
 }
 
+/**
+ * At first nothing is known of the primary's log but where it is now, and standbys are behind it by a moment while it is
+ * written to: so often, and so soon, they are asked again.
+ */
+const FIRST_CHECKS = 10
+const SOON_MS = 100
 /** Beyond what is needed to judge, for the statistics. */
 const REMEMBER_MS = 60_000
 
@@ -56,7 +62,9 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
   readonly #positions: Positions
   readonly #clock: Clock
   readonly #told = new Map<Replica<C>, ReplicaState>()
+  /** Whose it is next, by its place. */
   #turn = 0
+  #checks = 0
   #fellBack = 0
   #afterWrites = 0
   #begun: Promise<void> | undefined
@@ -100,7 +108,7 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     this.#begin()
     const replica = this.#choose()
     const lease = replica?.pool.tryAcquire()
-    if (replica !== undefined && lease !== undefined) replica.reads++
+    if (replica !== undefined && lease !== undefined) this.#countRead(replica)
     return lease
   }
 
@@ -124,7 +132,7 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     for (let replica = this.#choose(); replica !== undefined; replica = this.#choose(tried)) {
       const lease = await replica.lend(options, leftMs())
       if (lease !== undefined) {
-        replica.reads++
+        this.#countRead(replica)
         return lease
       }
       tried.add(replica)
@@ -145,15 +153,19 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     if (around === this.primary) this.#afterWrites++
   }
 
+  #countRead(replica: Replica<C>): void {
+    replica.reads++
+    this.#turn = this.#replicas.indexOf(replica) + 1
+  }
+
   /** The one with least to do, of those that will do; each in its turn where they are equal. */
   #choose(tried?: ReadonlySet<Replica<C>>): Replica<C> | undefined {
     const replicas = this.#replicas
     const now = this.#clock.now()
-    const first = this.#turn++
     let chosen: Replica<C> | undefined
     let least = Number.POSITIVE_INFINITY
     for (let at = 0; at < replicas.length; at++) {
-      const replica = replicas[(first + at) % replicas.length]
+      const replica = replicas[(this.#turn + at) % replicas.length]
       if (replica === undefined || tried?.has(replica) === true || replica.state(now) !== 'fit') continue
       const { load } = replica
       if (load >= least) continue
@@ -193,9 +205,11 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
       }),
     )
     if (this.#closed) return
-    this.#known()
+    const known = ++this.#checks >= FIRST_CHECKS || this.#replicas.every((replica) => replica.known)
+    if (known) this.#known()
     this.#tell()
-    const dueMs = Math.max(0, at + options.checkEveryMs - this.#clock.now())
+    const everyMs = known ? options.checkEveryMs : Math.min(options.checkEveryMs, SOON_MS)
+    const dueMs = Math.max(0, at + everyMs - this.#clock.now())
     this.#next = primary.deadlines.add(dueMs, () => void this.#check(), false)
   }
 
