@@ -347,6 +347,12 @@ describe('refuse', () => {
     await expect(client.connect()).rejects.toThrow('timeout')
     expect(proxy.accepted).toBe(1)
     expect(proxy.connections).toHaveLength(0)
+    expect(proxy.open).toBe(1)
+    const letGo = async () => {
+      await proxy.restore()
+      return proxy.open === 0
+    }
+    await until(letGo, { what: 'the proxy to let go of a client that gave up' })
   })
 
   test('ends with restore, on the same port', async () => {

@@ -165,6 +165,8 @@ class TcpProxy implements FaultProxy {
     Object.assign(this.#conditions, { delayMs: 0, bytesPerSecond: undefined, swallowed: 'none' })
     this.#rules.clear()
     for (const connection of this.connections) connection.wireRestored()
+    // Who was never answered and gave up is not waited for.
+    for (const socket of this.#refused) if (socket.readableEnded) reset(socket)
     await this.#listen()
   }
 
