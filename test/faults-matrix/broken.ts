@@ -6,7 +6,7 @@ import type { Client, System } from './system.js'
 type Work = () => Promise<unknown>
 
 /** What becomes of every fifth call. */
-function breaking(name: string, breakIt: (work: Work) => Promise<unknown>): System {
+function breaking(name: string, breakIt: (work: Work) => Promise<unknown>, closes = true): System {
   return {
     name,
     async open(place) {
@@ -21,6 +21,7 @@ function breaking(name: string, breakIt: (work: Work) => Promise<unknown>): Syst
       return {
         append: (id) => call((client) => client.append(id)),
         transfer: (transfer) => call((client) => client.transfer(transfer)),
+        close: async () => closes && client?.close?.(),
       }
     },
   }
@@ -44,4 +45,5 @@ export const broken: readonly System[] = [
     void Promise.reject(new Error('nobody handles this'))
     return work()
   }),
+  breaking('stays', (work) => work(), false),
 ]

@@ -55,7 +55,7 @@ async function under(ground: Ground, fault: Fault, system: string, timing: Timin
   const { limitMs, graceMs, afterMs } = timing
   const place = { ...ground.place, connections, limitMs }
   const names = { [hostName]: ground.addresses.slice(0, 1) }
-  const load = new ProcessUnderLoad({ system, place, workers, graceMs, accounts: opening.accounts, names })
+  const load = new ProcessUnderLoad({ system, place, workers, graceMs, accounts: opening.accounts, seed: 1, names })
   const order = load.ask.bind(load)
   try {
     await order({ ask: 'go' }, promptMs)

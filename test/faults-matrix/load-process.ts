@@ -17,13 +17,13 @@ let operations: Operation[] = []
 let uncaught: string[] = []
 let uncaughtInAll = 0
 
-function tell(answer?: Order['ask']): void {
+function tell(answer?: Order['ask'], told: () => void = () => {}): void {
   if (answer === undefined && calls.length + operations.length + uncaught.length === 0) return
   const telling: Telling = { calls, operations, uncaught, answer }
   calls = []
   operations = []
   uncaught = []
-  process.send?.(telling)
+  process.send?.(telling, told)
 }
 
 function onUncaught(error: unknown): void {
@@ -31,22 +31,34 @@ function onUncaught(error: unknown): void {
   if (uncaughtInAll <= mostUncaught) uncaught.push(describe(error))
 }
 
-// Whoever asked is gone: nobody would end this any more.
-process.on('disconnect', () => process.exit(1))
+let closed = false
+// Whoever asked is gone: nobody would end this any more. Once closed it has to end by itself.
+process.on('disconnect', () => {
+  if (!closed) process.exit(1)
+})
 // The terminal tells the whole group; when to stop is the parent's to say.
 process.on('SIGINT', () => {})
 
 const system = systemNamed(settings.system)
-const load = new Load(await system.open(settings.place), system, settings, {
+const client = await system.open(settings.place)
+const load = new Load(client, system, settings, {
   call: (call) => calls.push(call),
   operation: (operation) => operations.push(operation),
 })
 // Not before: a process that cannot begin is to end.
 process.on('uncaughtException', onUncaught)
 process.on('unhandledRejection', onUncaught)
-setInterval(tell, tellEveryMs)
+const telling = setInterval(() => tell(), tellEveryMs)
+
+async function close(): Promise<void> {
+  await client.close?.()
+  clearInterval(telling)
+  closed = true
+  tell('close', () => process.disconnect())
+}
 
 async function carryOut(order: Order): Promise<void> {
+  if (order.ask === 'close') return close()
   if (order.ask === 'name' && order.means === 'hangs') names.hang(order.name)
   if (order.ask === 'name' && order.means !== 'hangs') names.set(order.name, ...order.means)
   if (order.ask === 'go') load.go()

@@ -2,25 +2,28 @@
 // limit says and then goes on with something else; what becomes of the call is noted all the same.
 
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Transfer } from '../faults/history.js'
 import { inventTransfer } from '../faults/run.js'
 import { type Call, epoch, type LoadSettings, type Operation } from './messages.js'
-import type { Client, System } from './system.js'
+import type { Client, Reading, System } from './system.js'
 
 /** How often a caller does a thing, until it takes it for failed. */
 const attempts = 3
 const beforeRepeatMs = 100
 const betweenMs = 10
+/** Where there is something to read, one in so many looks at it. */
+const readEvery = 20
 
-interface Work {
-  readonly id: string
-  readonly transfer?: Transfer
+interface Work extends Pick<Operation, 'id' | 'kind' | 'transfer'> {
   run(): Promise<unknown>
 }
 
 interface UnderWay {
-  readonly id: string
+  readonly work: Work
   readonly began: number
+}
+
+interface End {
+  readonly error?: unknown
 }
 
 export interface Notes {
@@ -62,9 +65,9 @@ export class Load {
     const { place, graceMs } = this.#settings
     const hangs = ({ began }: UnderWay) => epoch() - began > place.limitMs + graceMs
     while (![...this.#underWay].every(hangs)) await pause(20)
-    for (const { id, began } of this.#underWay) {
+    for (const { work, began } of this.#underWay) {
       this.#notes.call({ began })
-      this.#notes.operation({ id, transfer: this.#transfer(id), told: 'hung' })
+      this.#note(work, { told: 'hung', began })
     }
   }
 
@@ -77,42 +80,53 @@ export class Load {
 
   #nextWork(): Work {
     const number = this.#next++
-    const id = number % 2 === 0 ? `row-${number}` : `transfer-${number}`
-    const transfer = this.#transfer(id)
-    if (transfer) return { id, transfer, run: () => this.#client.transfer(transfer) }
-    return { id, run: () => this.#client.append(id) }
+    if (number % 2 === 0) {
+      const id = `row-${number}`
+      return { id, kind: 'append', run: () => this.#client.append(id) }
+    }
+    const { read } = this.#client
+    if (read && number % readEvery === 1) return { id: `read-${number}`, kind: 'read', run: read }
+    const transfer = inventTransfer(number, this.#settings)
+    return { id: transfer.id, kind: 'transfer', transfer, run: () => this.#client.transfer(transfer) }
   }
 
-  #transfer(id: string): Transfer | undefined {
-    const [kind, number] = id.split('-')
-    if (kind !== 'transfer') return undefined
-    return inventTransfer(Number(number), { seed: 1, accounts: this.#settings.accounts })
-  }
-
-  async #operate({ id, transfer, run }: Work): Promise<void> {
-    const told = (told: Operation['told']) => this.#notes.operation({ id, transfer, told })
-    const kind = transfer ? 'transfer' : 'append'
-    const read = (error: unknown) => (this.#system.repeats?.(error, kind) === false ? 'unknown' : 'rejected')
+  async #operate(work: Work): Promise<void> {
+    const began = epoch()
+    const told = ({ error }: End) => this.#note(work, { ...this.#told(error, work), began, ended: epoch() })
     for (let attempt = 1; ; attempt += 1) {
-      const ended = this.#call(id, run)
+      const ended = this.#call(work)
       const end = await within(this.#settings.place.limitMs, ended)
       if (end === undefined) {
-        void ended.then(({ error }) => told(error === undefined ? 'acknowledged' : read(error)))
+        void ended.then(told)
         return
       }
-      if (end.error === undefined) return told('acknowledged')
-      if (read(end.error) === 'unknown' || attempt === attempts) return told(read(end.error))
+      if (end.error === undefined || attempt === attempts || this.#reads(end.error, work) !== 'repeat') return told(end)
       await pause(beforeRepeatMs)
     }
   }
 
+  #reads(error: unknown, { kind }: Work): Reading {
+    return this.#system.reads?.(error, kind) ?? 'repeat'
+  }
+
+  /** Of one who does not go on. */
+  #told(error: unknown, work: Work): Pick<Operation, 'told' | 'error'> {
+    if (error === undefined) return { told: 'acknowledged' }
+    const reading = this.#reads(error, work)
+    return { told: reading === 'repeat' ? 'rejected' : reading, error: describe(error) }
+  }
+
+  #note({ id, kind, transfer }: Work, outcome: Omit<Operation, 'id' | 'kind' | 'transfer'>): void {
+    this.#notes.operation({ id, kind, transfer, ...outcome })
+  }
+
   /** Never rejects. */
-  async #call(id: string, run: () => Promise<unknown>): Promise<{ error?: unknown }> {
-    const call = { id, began: epoch() }
+  async #call(work: Work): Promise<End> {
+    const call = { work, began: epoch() }
     this.#underWay.add(call)
-    let end: { error?: unknown }
+    let end: End
     try {
-      await run()
+      await work.run()
       end = {}
     } catch (error) {
       end = { error: error ?? 'nothing' }

@@ -10,6 +10,8 @@ const balances = (first: number, second: number) =>
     [2, second],
   ])
 
+const transferred = { id: paid.id, kind: 'transfer', transfer: paid, began: 1_000 } as const
+
 /** A transfer and a row, both done, and all is well. */
 const fine: Observed = {
   calls: [
@@ -17,8 +19,8 @@ const fine: Observed = {
     { began: 2_000, ended: 2_030 },
   ],
   operations: [
-    { id: paid.id, transfer: paid, told: 'acknowledged' },
-    { id: 'row-2', told: 'acknowledged' },
+    { ...transferred, told: 'acknowledged' },
+    { id: 'row-2', kind: 'append', began: 2_000, told: 'acknowledged' },
   ],
   uncaught: [],
   backAt: 2_000,
@@ -79,7 +81,7 @@ test('finds what is there more than once, whatever was told', () => {
   expect(measure({ ...fine, log: ['row-2', 'row-2'] }).duplicated).toBe(1)
   const holdings = { journal: [paid, paid], balances: balances(86, 114) }
   for (const told of ['acknowledged', 'rejected', 'unknown', 'hung'] as const) {
-    const operations: Operation[] = [{ id: paid.id, transfer: paid, told }]
+    const operations: Operation[] = [{ ...transferred, told }]
     expect(measure({ ...fine, operations, holdings, log: [] })).toMatchObject({ lost: 0, duplicated: 1, torn: 0 })
   }
 })

@@ -48,7 +48,7 @@ export function measure(observed: Observed): Measures {
   const bank = counted(judge(historyOf(operations), observed.holdings, observed.opening).findings)
   const rows = tally(observed.log)
   const acknowledged = operations.filter(({ told }) => told === 'acknowledged')
-  const lostRows = acknowledged.filter(({ id, transfer }) => transfer === undefined && !rows.has(id))
+  const lostRows = acknowledged.filter(({ id, kind }) => kind === 'append' && !rows.has(id))
   const repeatedRows = [...rows.values()].filter((count) => count > 1)
   return {
     calls: calls.length,

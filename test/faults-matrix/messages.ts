@@ -1,7 +1,7 @@
 // What the harness and a process under load say to each other.
 
-import type { Transfer } from '../faults/history.js'
-import type { Place } from './system.js'
+import type { Told, Transfer } from '../faults/history.js'
+import type { Kind, Place } from './system.js'
 
 export interface LoadSettings {
   readonly system: string
@@ -11,6 +11,8 @@ export interface LoadSettings {
   /** Beyond the caller's limit: who has not ended by then hangs. */
   readonly graceMs: number
   readonly accounts: number
+  /** Decides what each transfer is. */
+  readonly seed: number
   /** What host names mean in the beginning. */
   readonly names: Readonly<Record<string, readonly string[]>>
 }
@@ -23,6 +25,8 @@ export type Order =
   | { readonly ask: 'name'; readonly name: string; readonly means: readonly string[] | 'hangs' }
   /** Begins nothing more; answered when everything has ended, or hangs. */
   | { readonly ask: 'end' }
+  /** Answered when the system is closed. */
+  | { readonly ask: 'close' }
 
 export interface Telling {
   readonly calls: readonly Call[]
@@ -40,12 +44,16 @@ export interface Call {
   readonly error?: string | undefined
 }
 
-/** A row in the log, or a transfer; tried again by the caller as long as an error allows it. */
+/** A row in the log, a transfer, or a look at them; tried again by the caller as long as an error allows it. */
 export interface Operation {
   readonly id: string
+  readonly kind: Kind
   readonly transfer?: Transfer | undefined
-  /** `rejected`: an error that the caller takes for "not done". `unknown`: one that says that nobody knows. */
-  readonly told: 'acknowledged' | 'rejected' | 'unknown' | 'hung'
+  readonly told: Told
+  /** As those of a call, from the first try to the last. */
+  readonly began: number
+  readonly ended?: number | undefined
+  readonly error?: string | undefined
 }
 
 export const epoch = (): number => performance.timeOrigin + performance.now()

@@ -8,9 +8,9 @@ import { createPool, type PostgresPool } from '@moorings/postgres'
 import { Kysely } from 'kysely'
 import { moveWithDrizzle, moveWithKysely, type Tables } from '../faults/moves.js'
 import { appendWithDrizzle, appendWithKysely } from './append.js'
-import { type Place, type System, thinkMs, urlOf } from './system.js'
+import { type Kind, type Place, type Reading, type System, thinkMs, urlOf } from './system.js'
 
-function openPool(place: Place): PostgresPool {
+export function openPool(place: Place): PostgresPool {
   const { connections, limitMs } = place
   const url = urlOf(place)
   return createPool(place.hosts.length > 1 ? `${url}?target_session_attrs=read-write` : url, {
@@ -23,10 +23,10 @@ function openPool(place: Place): PostgresPool {
 }
 
 /** As docs/errors.md has it: a write outside of a transaction is repeated only if it surely was not carried out. */
-function repeats(error: unknown, kind: 'append' | 'transfer'): boolean {
-  if (!isMooringsError(error)) return true
-  if (error instanceof ConnectionLostError && kind === 'append') return error.sent === false
-  return error.retry === 'transaction' || error.retry === 'reconnect'
+function reads(error: unknown, kind: Kind): Reading {
+  if (!isMooringsError(error)) return 'repeat'
+  if (error instanceof ConnectionLostError && kind === 'append') return error.sent === false ? 'repeat' : 'unknown'
+  return error.retry === 'transaction' || error.retry === 'reconnect' ? 'repeat' : 'unknown'
 }
 
 export const oursDrizzle: System = {
@@ -42,7 +42,7 @@ export const oursDrizzle: System = {
         }),
     }
   },
-  repeats,
+  reads,
 }
 
 export const oursKysely: System = {
@@ -58,5 +58,5 @@ export const oursKysely: System = {
         }),
     }
   },
-  repeats,
+  reads,
 }

@@ -1,6 +1,7 @@
 // The harness's side of load-process.ts.
 
 import { type ChildProcess, fork } from 'node:child_process'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Call, LoadSettings, Operation, Order, Telling } from './messages.js'
 
@@ -55,6 +56,13 @@ export class ProcessUnderLoad {
     const outcome = await Promise.race([answer, early, late])
     if (outcome !== 'answered')
       throw new Error(`the process under load ${outcome}: ${this.#output.trim().replaceAll(/\s+/g, ' ')}`)
+  }
+
+  /** After `close`: how it ended, by itself, or undefined if it did not. */
+  async leave(limitMs: number): Promise<string | undefined> {
+    const over = new AbortController()
+    const late = pause(limitMs, undefined, { signal: over.signal }).catch(() => undefined)
+    return Promise.race([this.#ended, late]).finally(() => over.abort())
   }
 
   async kill(): Promise<void> {

@@ -68,7 +68,10 @@ function withKysely(dialect: Dialect): Client {
 
 const drizzlePostgresJs: System = {
   name: 'drizzle + postgres.js',
-  open: (place) => withDrizzle(drizzle(openPostgresJs(place))),
+  open(place) {
+    const sql = openPostgresJs(place)
+    return { ...withDrizzle(drizzle(sql)), close: () => sql.end({ timeout: 1 }) }
+  },
 }
 
 const drizzlePg: System = {

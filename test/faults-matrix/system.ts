@@ -1,6 +1,6 @@
 // A system under test, behind one small face: the same work, whoever carries it out.
 
-import type { Transfer } from '../faults/history.js'
+import type { Told, Transfer } from '../faults/history.js'
 
 export interface Place {
   /** The primary first. */
@@ -20,17 +20,23 @@ export interface Client {
   append(id: string): Promise<unknown>
   /** Resolves when it says that the transfer is done. */
   transfer(transfer: Transfer): Promise<unknown>
+  /** Rejects if what it sees cannot be. Left out: nothing is read. */
+  read?(): Promise<unknown>
+  /** Resolves when nothing is left open. */
+  close?(): Promise<unknown>
 }
+
+export type Kind = 'append' | 'transfer' | 'read'
+
+/** What a caller makes of an error: to do the same again, or what there is to know about it. */
+export type Reading = 'repeat' | Extract<Told, 'rejected' | 'unknown' | 'strange'>
 
 export interface System {
   readonly name: string
   /** Connects when it is used. */
   open(place: Place): Client | Promise<Client>
-  /**
-   * Whether a caller who got that error for such a thing does it again. Default always: nothing in the error tells what was
-   * done from what was not.
-   */
-  repeats?(error: unknown, kind: 'append' | 'transfer'): boolean
+  /** Default `repeat`, always: nothing in the error tells what was done from what was not. */
+  reads?(error: unknown, kind: Kind): Reading
 }
 
 /** Between the last statement of a transfer and its COMMIT the application has something to do. */

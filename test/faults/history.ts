@@ -23,7 +23,7 @@ export interface Entry {
   readonly told: Told
   /** The error in words, if it was one. */
   readonly error?: string | undefined
-  /** What has happened to its COMMITs, in order. */
+  /** The faults that it has met, in order. */
   readonly struck: readonly string[]
   /** Whether something has happened meanwhile after which the server may no longer know what became of it. */
   readonly unknowable: boolean

@@ -51,14 +51,14 @@ describe('it is found when', () => {
   test('an acknowledged transfer is missing', () => {
     const { findings } = withSecond('acknowledged', holding([first], one), { struck: ['request lost (reset)'] })
     expect(findings).toEqual([
-      { kind: 'lost', text: 'second: acknowledged, and there not at all; at its COMMIT: request lost (reset)' },
+      { kind: 'lost', text: 'second: acknowledged, and there not at all; struck by request lost (reset)' },
     ])
   })
 
   test('an acknowledged transfer is there twice', () => {
     const { findings } = withSecond('acknowledged', holding([first, second, second], [90, 100, 110]))
     expect(findings).toEqual([
-      { kind: 'duplicate', text: 'second: acknowledged, and there 2 times; no fault at its COMMIT' },
+      { kind: 'duplicate', text: 'second: acknowledged, and there 2 times; no fault struck it' },
     ])
   })
 
@@ -72,7 +72,7 @@ describe('it is found when', () => {
     expect(findings).toEqual([
       {
         kind: 'rejected but there',
-        text: 'second: rejected (ConnectionLostError: gone), and there once; no fault at its COMMIT',
+        text: 'second: rejected (ConnectionLostError: gone), and there once; no fault struck it',
       },
     ])
   })
@@ -92,7 +92,7 @@ describe('it is found when', () => {
     expect(findings).toEqual([
       {
         kind: 'strange error',
-        text: 'second: strange (TypeError: null.write), and there not at all; no fault at its COMMIT',
+        text: 'second: strange (TypeError: null.write), and there not at all; no fault struck it',
       },
     ])
   })

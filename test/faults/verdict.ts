@@ -94,7 +94,7 @@ function wrongWith(entry: Entry, there: readonly Transfer[]): FindingKind[] {
 
 function describe({ transfer, told, error, struck }: Entry, there: number): string {
   const why = error === undefined ? '' : ` (${error})`
-  const faults = struck.length === 0 ? 'no fault at its COMMIT' : `at its COMMIT: ${struck.join(', ')}`
+  const faults = struck.length === 0 ? 'no fault struck it' : `struck by ${struck.join(', ')}`
   return `${transfer.id}: ${told}${why}, and there ${times(there)}; ${faults}`
 }
 
