@@ -98,7 +98,7 @@ describe('the checker', () => {
     const holdings = { journal: [], balances: balances(100, 100) }
     const [anomaly] = check({ ...fine, holdings, struck }).anomalies
     expect(anomaly?.text).toBe(
-      'transfer-1: acknowledged, and there not at all; struck by crash: away (-100 ms after it began)',
+      'transfer-1: acknowledged, and there not at all; struck by crash: away (100 ms before it began)',
     )
   })
 })

@@ -83,11 +83,15 @@ function entryOf(
     // There are many operations, and of few of them anybody asks.
     get struck() {
       const met = struck.filter((one) => one.began <= ended && one.ended >= began)
-      return met.map(({ name, began: since }) => `${name} (${Math.round(since - began)} ms after it began)`)
+      return met.map(({ name, began: since }) => `${name} (${ago(since - began)} it began)`)
     },
     // Standbys are promoted and servers crash all the time.
     unknowable: true,
   }
+}
+
+function ago(ms: number): string {
+  return `${Math.round(Math.abs(ms))} ms ${ms < 0 ? 'before' : 'after'}`
 }
 
 function rowOf(id: string): Transfer {
