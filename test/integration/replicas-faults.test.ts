@@ -239,7 +239,7 @@ describe('lag', () => {
     expect([...seen]).toContain(40)
   }, 60_000)
 
-  it('F3: of a replica that has lost its primary grows, though it shows all it ever received', async () => {
+  it('F3: of a replica that has lost its primary grows as soon as anything is written, though it shows all it ever received', async () => {
     const pool = createPool(servers.primary.url(), {
       replicas: { connections: servers.standbys.map((one) => one.url()), ...soon },
       resilience,
@@ -248,6 +248,7 @@ describe('lag', () => {
     await states({ pool }, 'fit', 'fit')
     const [row] = await standby(0).admin.query<{ info: string }>(`select current_setting('primary_conninfo') as info`)
     await standby(0).server.configure({ primary_conninfo: '' })
+    await servers.primary.admin.query(`insert into marks values ('one')`)
     await states({ pool }, 'lagging', 'fit')
     await standby(0).server.configure({ primary_conninfo: row?.info ?? '' })
     await states({ pool }, 'fit', 'fit')

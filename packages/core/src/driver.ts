@@ -87,8 +87,7 @@ export interface Driver<C extends Connection = Connection> {
   worksOn?(connections: readonly C[], asking: WorkAsking): Promise<WorkReport<C>>
   /**
    * Where this server is in the log that a primary writes and its standbys replay: a number that grows. Of a standby, how far
-   * what it shows has come. `detached`: it shows what it had when it lost touch with its primary, and that may go on
-   * otherwise by now. `unknown`: it has no such log, or cannot tell. Absent where no server can.
+   * what it shows has come. `unknown`: it has no such log, or cannot tell. Absent where no server can.
    *
    * @throws when the question itself could not be answered
    */
@@ -99,7 +98,7 @@ export interface Driver<C extends Connection = Connection> {
   detailOf?(error: ConstraintViolationError): ViolationDetail | undefined
 }
 
-export type LogPosition = bigint | 'detached' | 'unknown'
+export type LogPosition = bigint | 'unknown'
 
 /** A constraint of a table or of a domain, as the database names it. */
 export interface NamedConstraint {

@@ -4,18 +4,13 @@ import { isMooringsError, type LogPosition } from '@moorings/core'
 import { plain } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 
-/**
- * What a primary has inserted may not be written yet, where COMMIT does not wait for that; so both are asked for. A standby
- * without a receiver shows what it had when it lost its primary, unless it is one that never had one, and is fed by files.
- */
+/** What a primary has inserted may not be written yet, where COMMIT does not wait for that; so both are asked for. */
 const query = `
   select
     standby,
     case when standby then pg_catalog.pg_last_wal_replay_lsn() else pg_catalog.pg_current_wal_lsn() end
       - '0/0'::pg_catalog.pg_lsn as position,
     case when standby then null else pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_catalog.pg_lsn end as inserted,
-    standby and pg_catalog.pg_last_wal_receive_lsn() is not null
-      and not exists (select from pg_catalog.pg_stat_wal_receiver) as detached,
     pg_catalog.current_setting('wal_block_size') as block,
     pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) as segment
   from pg_catalog.pg_is_in_recovery() as standby`
@@ -37,8 +32,8 @@ export async function logPosition(connection: PostgresConnection, signal: AbortS
     if (isMooringsError(error) && error.code !== undefined && untold.has(error.code)) return 'unknown'
     throw error
   }
-  const position = numberIn(row?.position)
-  if (row?.detached === 't' || position === undefined) return 'detached'
+  // A standby that has only just begun shows nothing of it.
+  const position = numberIn(row?.position) ?? 0n
   const [inserted, block, segment] = [row?.inserted, row?.block, row?.segment].map(numberIn)
   if (inserted === undefined || block === undefined || segment === undefined) return position
   return endOf({ written: position, inserted, block, segment })

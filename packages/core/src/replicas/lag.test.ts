@@ -73,16 +73,32 @@ describe('lag', () => {
     expect(first(scene).state).toBe('fit')
   })
 
-  it('F3: grows of a replica that has lost touch with its primary, wherever its log is', async () => {
+  it('F3: is not known of a replica that has gone further than the new primary, and cannot follow it', async () => {
     const scene = await checkedScene(one)
-    only(scene).driver.log = 'detached'
-    await scene.clock.advance(5_500)
-    expect(first(scene).state).toBe('fit')
+    write(scene, 500n)
+    await scene.clock.advance(2_000)
+    scene.primary.driver.log = 450n
     await scene.clock.advance(1_000)
-    expect(first(scene).state).toBe('lagging')
-    only(scene).driver.log = 100n
+    expect(first(scene)).toMatchObject({ state: 'lagging', lagMs: undefined })
+    await scene.clock.advance(10_000)
+    expect(first(scene)).toMatchObject({ state: 'lagging' })
+    // Also when that has gone further in the meantime.
+    scene.primary.driver.log = 600n
     await scene.clock.advance(1_000)
-    expect(first(scene).state).toBe('fit')
+    expect(first(scene)).toMatchObject({ state: 'lagging', lagMs: undefined })
+    only(scene).driver.log = 600n
+    await scene.clock.advance(1_000)
+    expect(first(scene)).toMatchObject({ state: 'fit' })
+  })
+
+  it('F3: is told by the primary alone: a replica may well be asked a moment later, and have more', async () => {
+    const scene = await checkedScene(one)
+    for (let second = 1n; second <= 5n; second++) {
+      scene.primary.driver.log = 100n + second * 10n
+      only(scene).driver.log = 105n + second * 10n
+      await scene.clock.advance(1_000)
+      expect(first(scene)).toMatchObject({ state: 'fit' })
+    }
   })
 
   it('F3: after a fail-over is counted by the log of the new primary, though that is behind the old one’s', async () => {
@@ -133,6 +149,18 @@ describe('the first checks', () => {
     await scene.clock.advance(100)
     await settled()
     expect(started.state).toBe('resolved')
+    expect(first(scene).state).toBe('fit')
+  })
+
+  it('do so as well of a replica that has more than the primary had, which may have strayed', async () => {
+    const scene = replicatedScene(one)
+    only(scene).driver.log = 105n
+    void scene.replicas.start()
+    await scene.clock.advance(50)
+    expect(first(scene).state).toBe('lagging')
+    scene.primary.driver.log = 105n
+    await scene.clock.advance(100)
+    await settled()
     expect(first(scene).state).toBe('fit')
   })
 

@@ -6,6 +6,7 @@ import { AcquireTimeoutError, isMooringsError, QueueFullError } from '../errors.
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
 import type { AcquireOptions } from '../pool/setup.js'
+import type { Positions } from './positions.js'
 import type { ResolvedReplicasOptions } from './replicas-options.js'
 
 /**
@@ -15,9 +16,6 @@ import type { ResolvedReplicasOptions } from './replicas-options.js'
  * - `down`: it cannot be reached, does not answer, or its pool is suspended or closed
  */
 export type ReplicaState = 'unchecked' | 'fit' | 'lagging' | 'down'
-
-/** What a check has found: up to which moment it shows everything, that it cannot tell, or that it does not answer. */
-export type Finding = { readonly shownAt: number | undefined } | 'untold' | 'silent'
 
 /** How soon a reader that waits sees that it waits in vain. */
 const LOOK_MS = 50
@@ -34,6 +32,8 @@ export class Replica<C extends Connection> {
   #checked = false
   #untold = false
   #shownAt: number | undefined
+  #position: bigint | undefined
+  #strayed = false
 
   constructor(pool: Pool<C>, deadlines: Deadlines, options: ResolvedReplicasOptions) {
     this.pool = pool
@@ -60,12 +60,33 @@ export class Replica<C extends Connection> {
     return this.#silent || this.#untold || this.#shownAt !== undefined
   }
 
-  found(finding: Finding): void {
-    this.#silent = finding === 'silent'
-    if (finding === 'silent') return
+  silent(): void {
+    this.#silent = true
+  }
+
+  /** It cannot tell where its log is, or there is nothing to hold that against. */
+  untold(): void {
+    this.#silent = false
+    this.#untold = true
+    this.#shownAt = undefined
+  }
+
+  /**
+   * It has told where its log is.
+   *
+   * @param primary the primary's, which was asked before; undefined where that did not answer
+   */
+  told(position: bigint, primary: bigint | undefined, positions: Positions): void {
+    const before = this.#position
+    this.#position = position
+    this.#silent = this.#untold = false
     this.#checked = true
-    this.#untold = finding === 'untold'
-    this.#shownAt = finding === 'untold' ? undefined : finding.shownAt
+    // Further than the primary was later on: it has what another primary had, that is none any more, and stays there.
+    const ahead = primary !== undefined && before !== undefined && before > primary && position >= before
+    this.#strayed = ahead || (this.#strayed && position === before)
+    // The first time it may have gone on since the primary was asked, or not.
+    const unsure = primary !== undefined && before === undefined && position > primary
+    this.#shownAt = this.#strayed || unsure ? undefined : positions.shownBy(position)
   }
 
   /** How much it has to do. One that has no connection yet is asked when the others are busy with something. */
@@ -96,7 +117,7 @@ export class Replica<C extends Connection> {
     try {
       return await this.pool.acquire({ ...options, timeoutMs: limitMs, patient: false, signal })
     } catch (error) {
-      if (options.signal?.aborted === true || (!vain.signal.aborted && isBusy(error))) throw error
+      if (options.signal?.aborted === true || isBusy(error)) throw error
       return undefined
     } finally {
       this.#deadlines.delete(next)

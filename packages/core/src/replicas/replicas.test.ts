@@ -117,6 +117,7 @@ describe('a replica that is down', () => {
   it('F3: is left out as soon as a connect has failed, and taken back when a check has reached it', async () => {
     const scene = await checkedScene()
     const [down, up] = scene.servers as [FakeServer, FakeServer]
+    await scene.clock.advance(1_500)
     const events = await eventsOf('moorings:replica:changed', async () => {
       crash(down)
       expect(await readAt(scene)).toBe('replica 2')
@@ -201,6 +202,7 @@ describe('a replica that is down', () => {
 
   it('F3: when the primary is down as well, the reader has its error within its own limit', async () => {
     const scene = await checkedScene()
+    await scene.clock.advance(1_500)
     for (const server of [scene.primary, ...scene.servers]) crash(server)
     const lease = watch(scene.replicas.acquire({ brief: true, timeoutMs: 3_000 }))
     await scene.clock.advance(2_990)

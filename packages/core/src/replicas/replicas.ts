@@ -15,7 +15,7 @@ import type { Source } from '../session/source.js'
 import type { TransactionScope } from '../transaction/transaction.js'
 import { Positions } from './positions.js'
 import { hasWrittenTo } from './read-your-writes.js'
-import { type Finding, Replica, type ReplicaState } from './replica.js'
+import { Replica, type ReplicaState } from './replica.js'
 import type { ResolvedReplicasOptions } from './replicas-options.js'
 
 /** One replica, as it is now. */
@@ -197,11 +197,14 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     const { primary, options } = this
     const at = this.#clock.now()
     const log = await this.#ask(primary)
-    if (typeof log === 'bigint') this.#positions.note(log, at)
+    const position = typeof log === 'bigint' ? log : undefined
+    if (position !== undefined) this.#positions.note(position, at)
     await Promise.all(
       this.#replicas.map(async (replica) => {
-        const finding = log === 'unknown' ? 'untold' : this.#findingOf(await this.#ask(replica.pool))
-        if (finding !== undefined && !this.#closed) replica.found(finding)
+        const answer = await this.#ask(replica.pool)
+        if (answer === 'silent') replica.silent()
+        else if (log === 'unknown' || answer === 'unknown') replica.untold()
+        else if (answer !== 'busy') replica.told(answer, position, this.#positions)
       }),
     )
     if (this.#closed) return
@@ -211,13 +214,6 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     const everyMs = known ? options.checkEveryMs : Math.min(options.checkEveryMs, SOON_MS)
     const dueMs = Math.max(0, at + everyMs - this.#clock.now())
     this.#next = primary.deadlines.add(dueMs, () => void this.#check(), false)
-  }
-
-  /** Undefined where nothing new is known. */
-  #findingOf(answer: LogPosition | 'busy' | 'silent'): Finding | undefined {
-    if (typeof answer === 'bigint') return { shownAt: this.#positions.shownBy(answer) }
-    if (answer === 'unknown') return 'untold'
-    return answer === 'silent' ? 'silent' : undefined
   }
 
   /** Where a server's log is. Never rejects. */
