@@ -42,12 +42,10 @@ const scopes = new AsyncLocalStorage<Scope>()
  *
  * @param body is told whether anything was written, for whoever wants the next request to know of it
  * @example
- * app.use((request, response, next) =>
- *   withReadYourWrites(async (scope) => {
- *     await next()
- *     if (scope.hasWritten) response.cookie('wrote', '1', { maxAge: 10_000 })
- *   }, { hasWritten: request.cookies.wrote === '1' }),
- * )
+ * await withReadYourWrites(async () => {
+ *   await db.insert(orders).values(order)
+ *   return db.select().from(orders) // from the primary
+ * })
  */
 export function withReadYourWrites<T>(
   body: (scope: ReadYourWrites) => PromiseLike<T>,
