@@ -61,7 +61,7 @@ const defaults = {
     errorThresholdPercentage: 50,
     resetTimeoutMs: 500,
     rollingWindowMs: 10_000,
-    probeTimeoutMs: 2_000,
+    probeTimeoutMs: 500,
   },
   health: { everyMs: 30_000, timeoutMs: 5_000 },
   hooks: { timeoutMs: 5_000 },

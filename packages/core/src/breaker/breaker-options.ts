@@ -24,7 +24,8 @@ export interface BreakerOptions {
   rollingWindowMs?: number | undefined
   /**
    * A probe that has not ended by then, in milliseconds, counts as failed, so that one that hangs does not keep others
-   * from being made. Its caller still gets what comes of it, and a success closes the breaker all the same. Default 2 000.
+   * from being made. Its caller still gets what comes of it, and a success closes the breaker all the same. Default 500:
+   * a black hole is noticed to be over within a second.
    */
   probeTimeoutMs?: number | undefined
 }
@@ -41,7 +42,7 @@ export const breakerOptions = strictOptions({
   errorThresholdPercentage: wholeNumber(0, percentage).max(99, { error: percentage }).default(50),
   resetTimeoutMs: milliseconds(1).default(500),
   rollingWindowMs: milliseconds(1).default(10_000),
-  probeTimeoutMs: milliseconds(1).default(2_000),
+  probeTimeoutMs: milliseconds(1).default(500),
 } satisfies Record<keyof BreakerOptions, z.ZodType>)
 
 /** @throws InvalidOptionsError with every problem there is */

@@ -165,7 +165,7 @@ describe('F4: an open breaker', () => {
     expect([breaker.state, breaker.retryInMs]).toEqual(['half-open', undefined])
     const probe = underway(breaker)
     expect((await watched(breaker, () => 1)).error).toBeInstanceOf(CircuitOpenError)
-    expect([breaker.state, breaker.retryInMs]).toEqual(['half-open', 1_000])
+    expect([breaker.state, breaker.retryInMs]).toEqual(['half-open', 500])
     await probe.succeed()
     expect(breaker.state).toBe('closed')
     await succeed(breaker, 3)

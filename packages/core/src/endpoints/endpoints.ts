@@ -6,7 +6,7 @@ import type { Clock } from '../clock.js'
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, Credentials, Driver, Endpoint, Role } from '../driver.js'
 import { endpointName } from '../endpoint-name.js'
-import { type CircuitOpenError, ConnectError, type MooringsError } from '../errors.js'
+import { CircuitOpenError, ConnectError, type MooringsError } from '../errors.js'
 import { type PoolIdentity, publish } from '../events.js'
 import { fitness, isSingular } from './fitness.js'
 import { type Finding, Race } from './race.js'
@@ -17,6 +17,8 @@ const LATE_MS = 300
 const BLIP_MS = 1_000
 /** How long a server may take over the goodbye of a connection that nobody needs. */
 const DISMISS_MS = 1_000
+/** One that goes on refusing writes is left for what may stand behind its name by now no more often than one that is down. */
+const REFUSED_MS = 500
 
 const never = Number.NEGATIVE_INFINITY
 
@@ -46,8 +48,12 @@ interface Place {
   role: Role | undefined
   /** When it was last found to do. */
   foundAt: number
+  /** Which of all finds that was. */
+  found: number
   /** When a failure last counted. */
   failedAt: number
+  /** When it was last left for having refused a write. */
+  refusedAt: number
 }
 
 export class Endpoints<C extends Connection> {
@@ -58,6 +64,11 @@ export class Endpoints<C extends Connection> {
   #current: Place | undefined
   /** The last that was found to fit. */
   #holder: Place | undefined
+  /** How often one was. */
+  #finds = 0
+  /** Connections that nobody needs, until they have said goodbye. */
+  readonly #leaving = new Set<C>()
+  #ended = false
   /** Somebody looks at all of them: once at a time is enough. */
   #searching = false
   #usualMs = 0
@@ -68,7 +79,8 @@ export class Endpoints<C extends Connection> {
     this.#clock = deadlines.clock
     this.#places = driver.endpoints.map((endpoint) => {
       const name = endpointName(endpoint)
-      return { endpoint, name, breaker: breaker(name), role: undefined, foundAt: never, failedAt: never }
+      const times = { foundAt: never, failedAt: never, refusedAt: never }
+      return { endpoint, name, breaker: breaker(name), role: undefined, found: 0, ...times }
     })
     this.#current = this.#places[0]
   }
@@ -133,6 +145,7 @@ export class Endpoints<C extends Connection> {
     const { driver } = this.#parts
     const { epoch, credentials } = wanted
     const startedAt = this.#clock.now()
+    const finds = this.#finds
     let abandoned = false
     // What was given up for another's sake says nothing.
     const isNeeded = () => !signal.aborted || isLate(wanted.signal)
@@ -146,7 +159,11 @@ export class Endpoints<C extends Connection> {
       const { breaker } = place
       const counts = (error: unknown) => (isNeeded() ? this.#counts(place, error) : undefined)
       const connection = await (breaker === undefined ? connect() : breaker.run(connect, counts))
-      return this.#found(place, connection, startedAt)
+      const holder = this.#overtaking(place, finds)
+      if (holder === undefined) return this.#found(place, connection, startedAt)
+      this.#dismiss(connection)
+      const message = `${holder.name} was found to be the primary while ${place.name} was connected to`
+      return { failed: new ConnectError(message, { endpoint: place.name }) }
     } catch (cause) {
       abandoned = true
       // Nor does what was begun before a later one succeeded.
@@ -167,6 +184,16 @@ export class Endpoints<C extends Connection> {
     return true
   }
 
+  /**
+   * Another that was found since, where one only can be what is asked for: what this one says may be of before, as when it
+   * stood still and has not yet heard that it was replaced.
+   */
+  #overtaking(place: Place, finds: number): Place | undefined {
+    const holder = this.#holder
+    if (holder === undefined || holder === place || holder.found <= finds) return undefined
+    return isSingular(this.#parts.driver.target) ? holder : undefined
+  }
+
   #found(place: Place, connection: C, startedAt: number): Finding<C> {
     const { target } = this.#parts.driver
     const { role } = connection
@@ -180,6 +207,7 @@ export class Endpoints<C extends Connection> {
       return { failed: new ConnectError(message, { endpoint: place.name }) }
     }
     place.foundAt = this.#clock.now()
+    place.found = ++this.#finds
     this.#usualMs = place.foundAt - startedAt
     this.#current = place
     const holder = this.#holder
@@ -210,21 +238,48 @@ export class Endpoints<C extends Connection> {
     return useless
   }
 
+  /**
+   * A server has refused a write, as what it shows does not tell by itself.
+   *
+   * @returns whether what leads there is of no use any more. Not each time: it may be meant to take none, and an
+   *   application that writes all the same must not take the connections away from those who read
+   */
+  refused({ endpoint }: C): boolean {
+    const name = endpointName(endpoint)
+    const place = this.#places.find((one) => one.name === name)
+    const now = this.#clock.now()
+    if (place === undefined || now - place.refusedAt < REFUSED_MS) return place === undefined
+    place.refusedAt = now
+    return true
+  }
+
   /** Roles and breakers by name, for the statistics. */
   all(): readonly { readonly name: string; readonly role: Role | undefined; readonly breaker: Breaker | undefined }[] {
     return this.#places
   }
 
+  /** Nobody's time is measured from now on: who has not left by then is made to. */
   end(): void {
+    this.#ended = true
     for (const { breaker } of this.#places) breaker?.shutdown()
+    for (const connection of this.#leaving) connection.destroy(notNeeded())
   }
 
   #dismiss(connection: C): void {
-    const late = () => new ConnectError('The connection was not needed')
+    if (this.#ended) {
+      connection.destroy(notNeeded())
+      return
+    }
+    this.#leaving.add(connection)
     this.#parts.deadlines
-      .limit(DISMISS_MS, late, (signal) => connection.close(signal))
-      .catch(() => connection.destroy(late()))
+      .limit(DISMISS_MS, notNeeded, (signal) => connection.close(signal))
+      .catch(() => connection.destroy(notNeeded()))
+      .finally(() => this.#leaving.delete(connection))
   }
+}
+
+function notNeeded(): ConnectError {
+  return new ConnectError('The connection was not needed')
 }
 
 /** Nobody or nothing answered. That a server has no room, or refuses a name, says that it is there. */
@@ -241,6 +296,10 @@ function isLate(signal: AbortSignal): boolean {
 function failureOf(failures: readonly MooringsError[]): MooringsError {
   const [first] = failures
   if (first !== undefined && failures.length === 1) return first
+  const refusals = failures.filter((failure) => failure instanceof CircuitOpenError)
+  const inMs = ({ retryInMs = Number.MAX_VALUE }: CircuitOpenError) => retryInMs
+  const [soonest] = refusals.sort((one, other) => inMs(one) - inMs(other))
+  if (soonest !== undefined && refusals.length === failures.length) return soonest
   const messages = [...new Set(failures.map(({ message }) => message))]
   const hopeless = failures.length > 0 && failures.every(({ retry }) => retry === 'never')
   if (hopeless && first !== undefined) return first

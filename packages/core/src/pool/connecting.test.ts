@@ -211,7 +211,9 @@ describe('a database that is down', () => {
   })
 
   it('in a black hole does not fill all places with connects that hang: the oldest is kept, the others make room', async () => {
-    const { pool, driver, clock } = fixture({ max: 3, overflow: 0, connectTimeoutMs: 60_000 })
+    const { pool, driver, clock } = fixture({ max: 3, overflow: 0, connectTimeoutMs: 60_000 }, () => 0, {
+      breaker: false,
+    })
     driver.connects = 'obedient'
     const [waiting] = await ask(pool, 1)
     await clock.advance(10_000)

@@ -101,7 +101,8 @@ export class Connector<C extends Connection> {
     if (next === undefined || !this.searching || this.scouting) return false
     if (this.#options.deadlines.clock.now() - oldest < HANG_MS) return false
     this.#attempts.delete(next)
-    next.abort()
+    // Its time was not over, but it says as much: that nobody answers.
+    next.abort(new ConnectError(`No connection to the database within ${HANG_MS} ms, and others are tried instead`))
     return true
   }
 
@@ -267,12 +268,24 @@ export class Connector<C extends Connection> {
     // Attempts that ran side by side and failed together are one failing round, not many.
     if (this.ready) {
       const pauseMs = backoffDelay(connectBackoff, ++this.#failures, random)
-      // No server is to be asked before.
-      this.#retryAt = now + (error instanceof CircuitOpenError ? Math.max(pauseMs, error.retryInMs ?? 0) : pauseMs)
+      const probeMs = untilProbe(error)
+      this.#retryAt = now + (probeMs ?? pauseMs)
+      // It has asked nobody: the one that does need not keep its distance.
+      if (probeMs !== undefined) this.#startedAt = Math.min(this.#startedAt, now - SCOUT_MS)
       this.#doubtful = false
     }
     this.#lastError = error instanceof CircuitOpenError && isMooringsError(error.cause) ? error.cause : error
     publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now }))
     failed(error)
   }
+}
+
+/**
+ * No server is to be asked before; and then at once: until somebody does, whoever comes anew is not refused, but waits.
+ *
+ * @returns undefined when nobody knows
+ */
+function untilProbe(error: MooringsError): number | undefined {
+  if (!(error instanceof CircuitOpenError) || error.retryInMs === undefined) return undefined
+  return Math.max(connectBackoff.initialDelayMs, error.retryInMs)
 }

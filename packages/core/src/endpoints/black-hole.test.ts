@@ -1,0 +1,90 @@
+// Servers that do not answer at all: the breaker opens on them as on those that refuse, and none of them holds up the end
+// of the pool.
+
+import { describe, expect, it } from '@jest/globals'
+import { CircuitOpenError } from '../errors.js'
+import { settled } from '../testing/fake-clock.js'
+import { type Fixture, fixture, takeOne } from '../testing/fixture.js'
+import { watch } from '../testing/watch.js'
+
+const [a, b] = [
+  { host: 'a', port: 5432 },
+  { host: 'b', port: 5432 },
+]
+
+describe('a black hole', () => {
+  it.each([
+    ['one server', [a], 1, 15],
+    ['one server', [a], 40, 15],
+    ['one server and a small pool', [a], 3, 3],
+    ['two servers', [a, b], 3, 15],
+  ])(
+    'F4: %s, %#: opens the breaker within twenty seconds, and who waits is served at its end',
+    async (_, endpoints, callers, max) => {
+      const { pool, driver, clock } = fixture(
+        { max, overflow: 0, acquireTimeoutMs: 120_000 },
+        () => 0.5,
+        {},
+        (made) => {
+          made.endpoints = endpoints
+          made.connects = 'obedient'
+        },
+      )
+      const waiting = Array.from({ length: callers }, () => watch(pool.lease(() => {})))
+      await clock.advance(20_000)
+      const breakers = () => Object.values(pool.stats().endpoints).map(({ breaker }) => breaker)
+      let refused = 0
+      for (let second = 0; second < 20; second++) {
+        expect(breakers()).not.toContain('closed')
+        const anew = watch(pool.acquire({ timeoutMs: 100 }))
+        await settled()
+        if (anew.state === 'rejected' && anew.error instanceof CircuitOpenError) refused++
+        // At another moment between two probes each time.
+        await clock.advance(1_013)
+      }
+      // Between two probes somebody may get in line.
+      expect(refused).toBeGreaterThan(14)
+      driver.connects = 'ok'
+      await clock.advance(1_100)
+      expect(new Set(waiting.map(({ state }) => state))).toEqual(new Set(['resolved']))
+      expect(breakers()).toContain('closed')
+    },
+  )
+
+  it('F2: a server that does not answer the goodbye of a connection nobody needs does not outlive the pool', async () => {
+    const { pool, driver, clock } = standbyFirst()
+    const lease = await takeOne(pool)
+    lease.release()
+    expect(driver.open).toHaveLength(2)
+    driver.connection(2).always('close', 'ok')
+    const closed = watch(pool.close({ timeoutMs: 100 }))
+    await settled()
+    expect(closed.state).toBe('resolved')
+    expect(driver.open).toEqual([])
+    expect(clock.pending).toBe(0)
+  })
+
+  it('F2: nor one that is left a second later', async () => {
+    const { pool, driver, clock } = standbyFirst()
+    await takeOne(pool)
+    await clock.advance(999)
+    expect(driver.connection(1).open).toBe(true)
+    await clock.advance(1)
+    expect(driver.connection(1).ended).toBe('destroyed')
+  })
+})
+
+/** And no goodbye is answered. */
+function standbyFirst(): Fixture {
+  return fixture(
+    {},
+    () => 0.5,
+    {},
+    (driver) => {
+      driver.endpoints = [a, b]
+      driver.target = 'read-write'
+      driver.roles.set('a', 'standby')
+      driver.always('close', 'held')
+    },
+  )
+}
