@@ -376,7 +376,9 @@ export class Lending<C extends Connection> implements Home<C> {
   /** Its server refuses writes, though it did not when it was connected to. */
   demoted(connection: C): void {
     const entry = this.roster.all().find((one) => one.connection === connection)
-    if (entry?.stale === false) this.#useless(connection.endpoint)
+    if (entry?.stale !== false) return
+    if (connection.role !== entry.role) this.#changed(entry)
+    else if (this.endpoints.refused(connection)) this.#useless(connection.endpoint)
   }
 
   /** What leads there is not wanted any more. */
