@@ -22,7 +22,9 @@ const soon = 20_000
 const several = { pool: { min: 0, max: 8, overflow: 0, acquireTimeoutMs: soon } }
 
 /** What nobody has sent past PgBouncer cannot have been left there. */
-const locks = "select 1 from pg_locks where locktype = 'advisory'"
+const locks = `
+  select 1 from pg_locks
+  where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`
 
 describeBehindPgbouncer(
   'behind PgBouncer in transaction mode',
