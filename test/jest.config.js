@@ -14,6 +14,9 @@ const shared = {
 export default {
   testTimeout,
   passWithNoTests,
+  // They wait more than they work. One that has grown big, as module registries are kept, makes place for another.
+  maxWorkers: 3,
+  workerIdleMemoryLimit: '1GB',
   projects: [
     { ...shared, displayName: 'test' },
     {
