@@ -22,7 +22,9 @@ describe('drizzle-orm 1.0', () => {
       expect([...(await on.execute(sql`select n from scratch order by n`))]).toEqual([{ n: 1 }, { n: 2 }])
     })
     const held = await withAdvisoryLock(db, 'one', async (on) => [
-      ...(await on.execute(sql`select count(*)::int as n from pg_locks where locktype = 'advisory'`)),
+      ...(await on.execute(
+        sql`select count(*)::int as n from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`,
+      )),
     ])
     expect(held).toEqual([{ n: 1 }])
   })

@@ -65,7 +65,11 @@ async function held(): Promise<string[]> {
 }
 
 const waiting = async () =>
-  (await scene.admin.query("select 1 from pg_locks where locktype = 'advisory' and not granted")).length
+  (
+    await scene.admin.query(
+      "select 1 from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())",
+    )
+  ).length
 
 describe.each(orms)('%s', (_, on) => {
   const open = (resilience: ResilienceOptions = {}) =>

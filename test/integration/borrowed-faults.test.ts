@@ -98,7 +98,7 @@ describe('a transaction that is rolled back', () => {
           () =>
             database.admin
               .query(
-                `select 1 from pg_stat_activity where query like '%pg_sleep(30)%' and state = 'active' and pid <> pg_backend_pid()`,
+                `select 1 from pg_stat_activity where query like '%pg_sleep(30)%' and state = 'active' and datname = current_database() and pid <> pg_backend_pid()`,
               )
               .then((rows) => rows.length > 0),
           { what: 'the sleep' },

@@ -177,7 +177,7 @@ describe('unlisten', () => {
     const one = await sql.listen('chan_a', () => {})
     const other = await sql.listen('chan_b', () => {})
     await one.unlisten()
-    const last = `select query from pg_stat_activity where query like '%chan\\_%' and pid <> pg_backend_pid()`
+    const last = `select query from pg_stat_activity where query like '%chan\\_%' and datname = current_database() and pid <> pg_backend_pid()`
     expect(await database.admin.query(last)).toEqual([{ query: 'unlisten "chan_a"' }])
     await other.unlisten()
   })

@@ -63,7 +63,7 @@ export async function deadlock(
   })
   const fallen = errorOf(falls)
   await within(soon, Promise.all([ready.opened, holding.opened]))
-  const waiters = `select pid from pg_stat_activity where wait_event_type = 'Lock'`
+  const waiters = `select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
   await until(async () => (await admin.query<{ pid: number }>(waiters)).some(({ pid }) => pid === survivorPid), {
     what: 'the survivor to wait for the victim',
   })

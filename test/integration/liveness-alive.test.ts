@@ -102,7 +102,7 @@ describe('on one pool', () => {
     expect(pool.stats()).toMatchObject(none)
     // What waits for us is nobody's question.
     expect(new Set(questions.map(({ connections }) => connections))).toEqual(new Set([1]))
-    await sql`select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'`
+    await sql`select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()`
     expect(await within(patience, other)).toMatchObject({ code: '57014' })
   }
 

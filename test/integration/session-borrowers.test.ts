@@ -96,7 +96,11 @@ describe.each(orms)('$name', (orm) => {
     await query('select pg_advisory_lock(1)')
     const statements = scene.proxy.statements.length
     expect(await query('show application_name')).toEqual([{ application_name: 'one' }])
-    expect(await query(`select count(*)::int as n from pg_locks where locktype = 'advisory'`)).toEqual([{ n: 1 }])
+    expect(
+      await query(
+        `select count(*)::int as n from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`,
+      ),
+    ).toEqual([{ n: 1 }])
     expect(scene.proxy.statements).toHaveLength(statements + 2)
   })
 

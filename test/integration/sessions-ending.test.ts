@@ -12,7 +12,10 @@ const scene = useScene()
 const one = { pool: { min: 0, max: 1, overflow: 0, acquireTimeoutMs: 3_000 } }
 
 function active(sql: string): Promise<unknown[]> {
-  return scene.admin.query("select 1 from pg_stat_activity where state = 'active' and query = $1", [sql])
+  return scene.admin.query(
+    "select 1 from pg_stat_activity where state = 'active' and query = $1 and datname = current_database()",
+    [sql],
+  )
 }
 
 function gone(pid: number): Promise<unknown> {

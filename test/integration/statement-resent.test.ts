@@ -75,7 +75,7 @@ function killBehindOurBack(): void {
     import pg from 'pg'
     const client = new pg.Client({ connectionString: process.argv[1] })
     await client.connect()
-    await client.query("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'scene'")
+    await client.query("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'scene' and datname = current_database()")
     await client.end()`
   const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program, adminUrl()], {
     encoding: 'utf8',

@@ -23,7 +23,9 @@ const set: [string, TransactionOptions][] = [
   ['limits', { statementTimeoutMs: 60_000, lockTimeoutMs: 60_000, idleTimeoutMs: 60_000 }],
 ]
 
-const waiting = () => scene.admin.query('select 1 from pg_locks where not granted')
+const waiting = () =>
+  scene.admin.query(`select 1 from pg_locks where not granted and pid in
+    (select pid from pg_stat_activity where datname = current_database())`)
 
 describe.each(retried)('$name', (orm: Orm) => {
   it.each(
