@@ -148,13 +148,25 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     return connection
   }
 
-  /** How long sessions are lent for on the way there. */
-  async #learn(connection: PostgresConnection, { credentials }: ConnectRequest): Promise<void> {
+  /** How long sessions are lent for on the way there. Whatever a pooler is asked for that ends with the connect. */
+  async #learn(connection: PostgresConnection, { credentials, signal }: ConnectRequest): Promise<void> {
     if (this.#behindPooler === 'allow') return
     const { endpoint, address, route } = connection
     const there: ServerAddress = { ...endpoint, address }
-    const beside = (signal: AbortSignal) => this.#connectTo({ endpoint: there, signal, credentials })
-    const found = await route.learn(connection, beside)
+    const asking = [connection]
+    const giveUp = () => {
+      for (const one of asking) one.destroy(classify(signal.reason, 'connect'))
+    }
+    const beside = async (late: AbortSignal) => {
+      const ends = AbortSignal.any([late, signal])
+      const other = await this.#connectTo({ endpoint: there, signal: ends, credentials })
+      asking.push(other)
+      if (signal.aborted) giveUp()
+      return other
+    }
+    signal.addEventListener('abort', giveUp, { once: true })
+    if (signal.aborted) giveUp()
+    const found = await route.learn(connection, beside).finally(() => signal.removeEventListener('abort', giveUp))
     if (found) this.#tell('moorings:pooler:found', { endpoint: describeEndpoint(endpoint) })
     if (connection.lost !== undefined) throw classify(connection.lost, 'connect')
   }
