@@ -52,8 +52,19 @@ describe('on a server of its own', () => {
           const error = await errorOf(db.insert('after'))
           expect(error).toBeInstanceOf(ReadOnlyEndpointError)
           expect(error).toMatchObject({ code: '25006', retry: 'transaction' })
+          // The next connection may lead to the server that is the primary now.
+          expect(db.pool.stats().closedBy).toMatchObject({ epoch: 1 })
         },
       )
+
+      it.each(orms)('F6: $name: nor is it after a transaction of the ORM’s own', async (orm) => {
+        const db = scene.open(orm, { pool: { min: 0, max: 2, overflow: 0 } }, pooler().through(cluster.url))
+        await db.insert('before')
+        await demote()
+        const error = await errorOf(db.transaction((tx) => tx.insert('after')))
+        expect(error).toBeInstanceOf(ReadOnlyEndpointError)
+        expect(db.pool.stats().closedBy).toMatchObject({ epoch: 1 })
+      })
 
       it.each(orms)('F6: $name: the role that is asked for is the server’s', async (orm) => {
         await demote()

@@ -9,6 +9,7 @@ import {
   type Inside,
   type Lease,
   LeaseReleasedError,
+  ReadOnlyEndpointError,
   type Resends,
   type Source,
   StatementCancelledError,
@@ -50,6 +51,8 @@ export class LeasedConnection implements DatabaseConnection {
   #waitedMs = 0
   /** Begun on this handle's own lease. */
   #transaction: Transaction<PostgresConnection> | undefined
+  /** That is not to write. */
+  #readOnly = false
   /** Those that have ended, until the connection is back. */
   readonly #ended: Transaction<PostgresConnection>[] = []
   /** A transaction that was begun elsewhere, or a savepoint in one, which this handle is a part of. */
@@ -131,6 +134,7 @@ export class LeasedConnection implements DatabaseConnection {
           const rows = [...result]
           return { numAffectedRows: changesRows(command) ? BigInt(count ?? 0) : undefined, rows }
         } catch (error) {
+          this.#refused(error, lease)
           if (lease === undefined || !this.#mayMove(lease, signal)) throw error
           resends ??= resendsOf(this.#pool, this.#waitedMs, idempotent, () => compiledQuery.sql)
           if (!resends.again(error, lease)) throw resends.told(error)
@@ -315,6 +319,7 @@ export class LeasedConnection implements DatabaseConnection {
     if (this.#lease === undefined) return
     this.#pool.prolong(this.#lease)
     const { exactlyOnce } = this.#pool.resilience.transaction
+    this.#readOnly = settings.accessMode === 'read only'
     const transaction = await Transaction.begin(this.#pool, this.#lease, { settings, exactlyOnce })
     this.#lease.whenLost = (reason) => transaction.giveUp(reason)
     this.#transaction = transaction
@@ -359,6 +364,7 @@ export class LeasedConnection implements DatabaseConnection {
     if (transaction === undefined) return
     await how(transaction)
     this.#transaction = undefined
+    this.#readOnly = false
     this.#marks.clear()
     this.#ended.push(transaction)
   }
@@ -397,6 +403,12 @@ export class LeasedConnection implements DatabaseConnection {
   #mayMove(lease: Lease<PostgresConnection>, signal: AbortSignal | undefined): boolean {
     const own = this.#uses === 1 && this.#lease === lease && lease.session === undefined
     return own && this.ambient === undefined && !this.#released && !this.#killed && signal?.aborted !== true
+  }
+
+  /** A write that its server does not take: the next is not to meet the same again. */
+  #refused(error: unknown, lease: Lease<PostgresConnection> | undefined): void {
+    if (!(error instanceof ReadOnlyEndpointError) || this.#readOnly) return
+    if (lease !== undefined && !lease.lost && !lease.released) this.#pool.demoted(lease.connection)
   }
 
   /**

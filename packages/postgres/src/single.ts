@@ -1,7 +1,14 @@
 // A statement by itself: on a lease of its own, and on another one if its connection was lost and it may be sent again. One
 // object for each, which is also what the connection is told of it: it carries nothing more while nothing fails.
 
-import { type ConnectionLostError, type Lease, Resends, type Source, saidIdempotent } from '@moorings/core'
+import {
+  type ConnectionLostError,
+  type Lease,
+  ReadOnlyEndpointError,
+  Resends,
+  type Source,
+  saidIdempotent,
+} from '@moorings/core'
 import type { Codec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import type { Job, RunOptions } from './job.js'
@@ -48,6 +55,8 @@ export class Single implements RunOptions {
   #resends: Resends<PostgresConnection> | undefined
   /** It is to be sent again as soon as its connection is back. */
   #again = false
+  /** Its server takes no writes. */
+  #refused = false
 
   constructor(parts: SingleParts, source: Source<PostgresConnection>, query: LibraryQuery) {
     this.#parts = parts
@@ -98,9 +107,16 @@ export class Single implements RunOptions {
     connection.run(query, this.#parts.codec, this)
   }
 
+  failed(error: unknown): void {
+    this.#refused = error instanceof ReadOnlyEndpointError
+  }
+
   /** The server is done with it. */
   done(): void {
-    this.#lease?.release()
+    const lease = this.#lease
+    // The next is not to meet the same again.
+    if (this.#refused && lease !== undefined && !lease.lost) this.#parts.pool.demoted(lease.connection)
+    lease?.release()
     if (!this.#again) return
     this.#again = false
     this.#resend()
