@@ -239,8 +239,8 @@ class RunningCluster implements Cluster {
     await this.#postmaster.start(this.port)
   }
 
-  freeze(): Promise<void> {
-    return this.#postmaster.freeze()
+  async freeze(): Promise<void> {
+    await this.#postmaster.freeze()
   }
 
   thaw(): Promise<void> {

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { childrenOf, type ProcessUser, signal as send, spawnOptions } from './processes.js'
+import { childrenOf, type ProcessUser, signal as send, spawnOptions, stateOf } from './processes.js'
 import { until } from './until.js'
 
 /** What PostgreSQL calls its ways to stop: wait for the clients, disconnect them, or drop everything. */
@@ -98,21 +98,26 @@ export class Postmaster {
   async stop(signal: StopSignal): Promise<void> {
     const child = this.#child
     if (child?.pid === undefined) return
-    // The kernel does not pass SIGKILL on, and a backend that is computing would notice its orphanhood only later.
-    const backends = signal === 'SIGKILL' ? await childrenOf(child.pid) : []
-    send(child.pid, signal)
-    for (const backend of backends) send(backend, 'SIGKILL')
+    // The kernel does not pass SIGKILL on, and a backend that is computing would notice its orphanhood only later. Frozen
+    // first, so that none is made meanwhile: while one lives, no other server starts on the same data.
+    const all = signal === 'SIGKILL' ? await this.freeze() : [child.pid]
+    for (const process of all) send(process, signal)
     // A frozen process would heed nothing but SIGKILL.
     if (signal !== 'SIGKILL') await this.thaw()
+    const gone = async () => {
+      if (this.#child === child) return false
+      const states = await Promise.all(all.slice(1).map(stateOf))
+      return states.every((state) => state === '' || state === 'Z')
+    }
     try {
-      await until(() => this.#child !== child, { what: `the server to end after ${signal}`, timeoutMs: stopTimeoutMs })
+      await until(gone, { what: `the server to end after ${signal}`, timeoutMs: stopTimeoutMs })
     } catch (cause) {
       throw new Error(`PostgreSQL did not stop on ${signal}. The end of its log:\n${await this.logTail()}`, { cause })
     }
   }
 
-  /** Stops every process of the server in its tracks: its sockets stay open, and nobody answers any more. */
-  async freeze(): Promise<void> {
+  /** Stops every process of the server in its tracks: its sockets stay open, and nobody answers any more. Resolves with them. */
+  async freeze(): Promise<number[]> {
     const { pid } = this
     if (pid === undefined) throw new Error('the server is not running, so it cannot be frozen')
     const frozen = new Set<number>()
@@ -124,6 +129,7 @@ export class Postmaster {
         frozen.add(process)
       }
     }
+    return [...frozen]
   }
 
   /** Lets a frozen server go on; does nothing to one that is not. */
