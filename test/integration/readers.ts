@@ -27,6 +27,8 @@ export interface Reader {
   /** As raw SQL. */
   whereRaw(): Promise<Place>
   marks(): Promise<string[]>
+  /** What a function without arguments gives, by a select of the ORM's own. */
+  call(name: string): Promise<string>
   insert(mark: string): Promise<void>
   /** Everything in the body's call chain is in it, the root database included. */
   inTransaction<T>(body: () => Promise<T>): Promise<T>
@@ -61,6 +63,8 @@ const drizzleReader: ReadingOrm = {
       whereRaw: async () =>
         only(await db.execute<Place & Record<string, unknown>>(`select ${port} as port, ${standby} as standby`)),
       marks: async () => (await db.select().from(marks).orderBy(marks.mark)).map(({ mark }) => mark ?? ''),
+      call: async (name) =>
+        only(await db.select({ value: sql<string>`${sql.raw(name)}()::text` }).from(sql`(values (1)) as one`)).value,
       insert: async (mark) => {
         await db.insert(marks).values({ mark })
       },
@@ -85,6 +89,8 @@ const kyselyReader: ReadingOrm = {
         only((await kyselySql<Place>`select ${asPort} as port, ${asStandby} as standby`.execute(db)).rows),
       marks: async () =>
         (await db.selectFrom('marks').select('mark').orderBy('mark').execute()).map(({ mark }) => mark ?? ''),
+      call: async (name) =>
+        (await db.selectNoFrom(kyselySql.raw<string>(`${name}()::text`).as('value')).executeTakeFirstOrThrow()).value,
       insert: async (mark) => {
         await db.insertInto('marks').values({ mark }).execute()
       },
@@ -121,6 +127,8 @@ const clientReader: ReadingOrm = {
           })),
         ),
       marks: async () => (await reading`select mark from marks order by mark`).map(({ mark }) => mark),
+      call: async (name) =>
+        only(await reading<{ value: string }[]>`select ${reading.unsafe(name)}()::text as value`).value,
       insert: async (mark) => {
         await client`insert into marks values (${mark})`
       },

@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { withReadYourWrites, withResilience } from '@moorings/drizzle'
 import { drizzle } from '@moorings/drizzle/postgres-js'
-import { ResilientPostgresDialect, withReplica } from '@moorings/kysely'
+import { LeaseReleasedError, ResilientPostgresDialect, withReplica } from '@moorings/kysely'
 import { createClient, createPool, createPools } from '@moorings/postgres'
 import { sql } from 'drizzle-orm'
 import { pgTable, text } from 'drizzle-orm/pg-core'
@@ -250,6 +250,15 @@ describe('kysely', () => {
       ).toEqual([{ standby: false, name: 'pinned' }])
     })
     await until(() => pool.stats().leased === 0, { what: 'the connection to come back' })
+  })
+
+  it('F3: a connection reads nothing any more after it was given back', async () => {
+    const { reading } = await databases()
+    let kept = reading
+    await reading.connection().execute(async (one) => {
+      kept = one
+    })
+    await expect(kept.selectNoFrom(standby).execute()).rejects.toBeInstanceOf(LeaseReleasedError)
   })
 
   it('F3: in its own transaction reads there', async () => {

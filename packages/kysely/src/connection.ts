@@ -22,6 +22,7 @@ import {
 } from '@moorings/core'
 import {
   noTransform,
+  noteRead,
   noteStatement,
   OneHandle,
   type Codec as PostgresCodec,
@@ -105,7 +106,7 @@ export class LeasedConnection implements DatabaseConnection {
     const replica = this.#replicaFor(compiledQuery)
     if (replica !== undefined) return this.#beside(replica, compiledQuery, options)
     const { signal } = options
-    const idempotent = saidIdempotent() || this.source.repeatable === true
+    const said = { idempotent: saidIdempotent(), repeatable: this.source.repeatable === true }
     let resends: Resends<PostgresConnection> | undefined
     let scope: TransactionScope<PostgresConnection> | undefined
     try {
@@ -119,6 +120,7 @@ export class LeasedConnection implements DatabaseConnection {
         try {
           // Nothing between this and sending: a transaction that ends meanwhile must not let the statement through.
           const connection = this.#connectionIn(scope)
+          if (scope === undefined) this.#noteRead(compiledQuery)
           const {
             rows: result,
             command,
@@ -136,7 +138,7 @@ export class LeasedConnection implements DatabaseConnection {
         } catch (error) {
           this.#refused(error, lease)
           if (lease === undefined || !this.#mayMove(lease, signal)) throw error
-          resends ??= resendsOf(this.#pool, this.#waitedMs, idempotent, () => compiledQuery.sql)
+          resends ??= resendsOf(this.#pool, this.#waitedMs, said, () => compiledQuery.sql)
           if (!resends.again(error, lease)) throw resends.told(error)
           await this.#move(lease, resends, signal)
         }
@@ -181,12 +183,9 @@ export class LeasedConnection implements DatabaseConnection {
     const noteError = (error: unknown) => scope?.noteError(error)
     const run = { bare: scope === undefined, failed: noteError, signal }
     try {
-      for await (const rows of this.#connectionIn(scope).stream<R>(
-        this.#statement(compiledQuery),
-        this.#codec,
-        chunkSize,
-        run,
-      )) {
+      const connection = this.#connectionIn(scope)
+      if (scope === undefined) this.#noteRead(compiledQuery)
+      for await (const rows of connection.stream<R>(this.#statement(compiledQuery), this.#codec, chunkSize, run)) {
         yield { rows: [...rows] }
       }
     } catch (error) {
@@ -206,7 +205,7 @@ export class LeasedConnection implements DatabaseConnection {
    */
   #replicaFor(query: CompiledQuery): LeasedConnection | undefined {
     const { replicas } = this.#pool
-    if (replicas === undefined || !isReplicaRead(query)) return undefined
+    if (replicas === undefined || this.#released || !isReplicaRead(query)) return undefined
     if (this.#lease !== undefined || this.#on !== undefined || this.ambient !== undefined) return undefined
     if (replicas.lenderOf(query.sql) !== replicas) return undefined
     const handle = new LeasedConnection(this.#pool, this.#values)
@@ -231,6 +230,10 @@ export class LeasedConnection implements DatabaseConnection {
   /** For reads that are to see what it writes. */
   #note({ sql }: CompiledQuery): void {
     if (this.source.repeatable !== true) noteStatement(this.#pool, () => sql)
+  }
+
+  #noteRead({ sql }: CompiledQuery): void {
+    if (this.#lease !== undefined && this.source.repeatable === true) noteRead(this.#pool, this.#lease, () => sql)
   }
 
   // --- aborting (Kysely 0.29) ---

@@ -28,7 +28,7 @@ export { type Codec, noTransform } from './codec.js'
 export type { PostgresConnection } from './connection.js'
 export type { PostgresDriver } from './driver.js'
 export type { Parser, Serializer } from './library.js'
-export { noteStatement } from './noting-writes.js'
+export { noteRead, noteStatement } from './noting-writes.js'
 export { OneHandle } from './one-handle.js'
 export { isStockClient } from './options.js'
 export {

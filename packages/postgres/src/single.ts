@@ -6,6 +6,7 @@ import {
   type Lease,
   ReadOnlyEndpointError,
   Resends,
+  type Role,
   type Source,
   saidIdempotent,
 } from '@moorings/core'
@@ -13,9 +14,10 @@ import type { Codec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import type { Job, RunOptions } from './job.js'
 import { type LibraryQuery, type LibrarySql, standInFor, textOf, writtenText } from './library.js'
-import { noteStatement } from './noting-writes.js'
+import { noteRead, noteStatement } from './noting-writes.js'
 import { readsOnly } from './plain-reads.js'
 import type { PostgresPool } from './pool.js'
+import { evidentlyReads } from './reads.js'
 import { noteRunning, noteStandIn, wasCancelled } from './running.js'
 
 /** What all statements of a client share. */
@@ -29,17 +31,23 @@ export interface SingleParts {
  * Whether and how a statement is sent again.
  *
  * @param waitedMs how long its connection was waited for
- * @param idempotent whether its caller has said so
+ * @param said whether its caller has said that it is idempotent, and whether replicas were to carry it out
  * @param text of the statement, asked for when it may have been carried out
  */
 export function resendsOf(
   pool: PostgresPool,
   waitedMs: number,
-  idempotent: boolean,
+  { idempotent, repeatable }: { readonly idempotent: boolean; readonly repeatable: boolean },
   text: () => string,
 ): Resends<PostgresConnection> {
   const { idempotentReads } = pool.resilience.statement
-  return new Resends(pool, waitedMs, () => idempotent || (idempotentReads && readsOnly(text())))
+  // The primary, standing in for a replica, carries out what a function writes.
+  const unwritten = (role: Role | undefined) => role === 'standby' || evidentlyReads(text())
+  return new Resends(
+    pool,
+    waitedMs,
+    ({ role }) => idempotent || (repeatable && unwritten(role)) || (idempotentReads && readsOnly(text())),
+  )
 }
 
 export class Single implements RunOptions {
@@ -62,13 +70,17 @@ export class Single implements RunOptions {
     this.#parts = parts
     this.#source = source
     this.#query = query
-    this.#idempotent = source.repeatable === true || saidIdempotent()
+    this.#idempotent = saidIdempotent()
+  }
+
+  get #repeatable(): boolean {
+    return this.#source.repeatable === true
   }
 
   /** It is the query itself that resolves or rejects. */
   start(): void {
     const { pool } = this.#parts
-    if (this.#source.repeatable !== true) noteStatement(pool, () => writtenText(this.#query))
+    if (!this.#repeatable) noteStatement(pool, () => writtenText(this.#query))
     pool.retryBudget.begun()
     const lease = this.#source.tryAcquire()
     if (lease === undefined) this.#wait()
@@ -103,8 +115,10 @@ export class Single implements RunOptions {
       this.done()
       return
     }
+    const { pool, codec } = this.#parts
+    if (this.#repeatable) noteRead(pool, lease, () => writtenText(this.#query))
     noteRunning(query, connection)
-    connection.run(query, this.#parts.codec, this)
+    connection.run(query, codec, this)
   }
 
   failed(error: unknown): void {
@@ -152,7 +166,8 @@ export class Single implements RunOptions {
     const lease = this.#lease
     // A session's connection is not to be had twice.
     if (lease === undefined || !this.alone) return false
-    this.#resends ??= resendsOf(this.#parts.pool, this.#waitedMs, this.#idempotent, () => textOf(this.#query))
+    const said = { idempotent: this.#idempotent, repeatable: this.#repeatable }
+    this.#resends ??= resendsOf(this.#parts.pool, this.#waitedMs, said, () => textOf(this.#query))
     this.#again = this.#resends.again(error, lease)
     return this.#again
   }

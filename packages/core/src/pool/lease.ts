@@ -1,6 +1,6 @@
 // The exclusive right to one connection, until released or lost. After that it rejects every use, for ever.
 
-import type { Connection, SessionState } from '../driver.js'
+import type { Connection, Role, SessionState } from '../driver.js'
 import { ConnectionLostError, LeaseReleasedError, type MooringsError, SessionError } from '../errors.js'
 import type { Stretch } from '../scope.js'
 import type { Entry } from './roster.js'
@@ -69,6 +69,11 @@ export class Lease<C extends Connection = Connection> {
   /** The connection's, also when that is gone. */
   get id(): number {
     return this.#entry.connection.id
+  }
+
+  /** The role of its server, as that last showed it; also when the connection is gone. */
+  get role(): Role | undefined {
+    return this.#entry.connection.role
   }
 
   get released(): boolean {

@@ -14,6 +14,6 @@ export interface Source<C extends Connection = Connection> {
   acquire(options?: AcquireOptions): Promise<Lease<C>>
   /** Who lends for a statement of that text, where that makes a difference. */
   lenderOf?(text: string): Source<C>
-  /** Whether what it lends for may be carried out twice. */
+  /** Whether what it lends for are reads, as far as their text tells: where a standby carries one out, it may do so twice. */
   readonly repeatable?: boolean
 }

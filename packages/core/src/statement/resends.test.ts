@@ -40,6 +40,15 @@ describe('a statement is sent again', () => {
     expect(new Resends(pool, 0, harmless).again(sent, lease)).toBe(true)
   })
 
+  it('when it may have been carried out and does no harm where it was', async () => {
+    const { pool, lease, driver } = await lost()
+    driver.connection(1).role = 'standby'
+    const onStandby = new Resends(pool, 0, ({ role }) => role === 'standby')
+    expect(onStandby.again(sent, lease)).toBe(true)
+    driver.connection(1).role = 'primary'
+    expect(onStandby.again(sent, lease)).toBe(false)
+  })
+
   it.each([
     ['a statement’s limit', new StatementTimeoutError('late', { code: '57014' })],
     ['a cancel', new StatementCancelledError('stop', { code: '57014' })],

@@ -11,7 +11,7 @@ import type { Source } from '../session/source.js'
 
 export class Resends<C extends Connection = Connection> {
   readonly #pool: Pool<C>
-  readonly #repeatable: () => boolean
+  readonly #repeatable: (lease: Lease<C>) => boolean
   #made = 0
   /** How long its connections were waited for, and how long it has run on them. */
   #waitedMs: number
@@ -21,9 +21,9 @@ export class Resends<C extends Connection = Connection> {
 
   /**
    * @param waitedMs how long its first connection was waited for
-   * @param repeatable whether carrying it out twice does no harm
+   * @param repeatable whether carrying it out once more does no harm, after it was lost on that lease
    */
-  constructor(pool: Pool<C>, waitedMs: number, repeatable: () => boolean) {
+  constructor(pool: Pool<C>, waitedMs: number, repeatable: (lease: Lease<C>) => boolean) {
     this.#pool = pool
     this.#waitedMs = waitedMs
     this.#repeatable = repeatable
@@ -43,7 +43,7 @@ export class Resends<C extends Connection = Connection> {
     // It would be taken away once more.
     const reclaimed = reclaimLeaks && ranMs >= leakAfterMs
     if (closed || this.#made >= maxResends || late || reclaimed) return false
-    if (error.sent !== false && !this.#repeatable()) return false
+    if (error.sent !== false && !this.#repeatable(lease)) return false
     if (!retryBudget.take()) {
       statements.overBudget++
       return false
