@@ -127,10 +127,15 @@ export class PostgresPool extends Pool<PostgresConnection> {
     )
   }
 
-  /** With replicas, it also waits until it is known which of them will do; that none does is no failure. */
+  /**
+   * With replicas, it also waits until it is known which of them will do, within the same time; that none does, or that it
+   * is not known by then, is no failure.
+   */
   override async start(options?: StartOptions): Promise<void> {
+    const { clock } = this.deadlines
+    const until = clock.now() + (options?.timeoutMs ?? this.resilience.pool.acquireTimeoutMs)
     await super.start(options)
-    await this.replicas?.start()
+    await this.replicas?.start(Math.max(0, until - clock.now()))
   }
 
   /**

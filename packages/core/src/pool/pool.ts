@@ -26,6 +26,7 @@ import {
 } from '../transaction/transaction-options.js'
 import { checkLimit } from './arguments.js'
 import { chores } from './chores.js'
+import { unanswered } from './farewells.js'
 import { HealthWatch } from './health.js'
 import type { Lease } from './lease.js'
 import { Lending } from './lending.js'
@@ -258,6 +259,25 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
     const { beforeConnect } = this.resilience.hooks
     const credentials = (await beforeConnect?.({ signal })) ?? undefined
     return this.#lending.endpoints.connect({ signal, epoch: 0, credentials })
+  }
+
+  /**
+   * Runs the body on a connection made for it, which the pool does not count, and closes that: for a short question while
+   * all connections are lent.
+   *
+   * @throws what the body throws; ConnectionLostError when the signal fires; ConnectError, AuthenticationError, CircuitOpenError
+   */
+  async beside<T>(signal: AbortSignal, body: (connection: C) => Promise<T>): Promise<T> {
+    const connection = await this.connectAside(signal)
+    const giveUp = () => connection.destroy(unanswered())
+    signal.addEventListener('abort', giveUp, { once: true })
+    if (signal.aborted) giveUp()
+    try {
+      return await body(connection)
+    } finally {
+      await connection.close(signal)
+      signal.removeEventListener('abort', giveUp)
+    }
   }
 
   // --- the pool as a whole ---

@@ -178,6 +178,21 @@ describe('the first checks', () => {
   })
 })
 
+describe('start()', () => {
+  it('F2: takes no longer than it is given, where servers hang', async () => {
+    const scene = replicatedScene(one)
+    scene.primary.driver.connects = 'deaf'
+    const [quick, usual] = [watch(scene.replicas.start(300)), watch(scene.replicas.start())]
+    await scene.clock.advance(299)
+    expect(quick.state).toBe('pending')
+    await scene.clock.advance(1)
+    expect(quick.state).toBe('resolved')
+    expect(usual.state).toBe('pending')
+    await scene.clock.advance(scene.primary.pool.resilience.pool.acquireTimeoutMs)
+    expect(usual.state).toBe('resolved')
+  })
+})
+
 describe('positions of a log', () => {
   it('tell the newest moment of which all is shown', () => {
     const positions = new Positions(10_000)

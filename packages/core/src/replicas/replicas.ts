@@ -4,15 +4,14 @@
 import type { Clock } from '../clock.js'
 import type { Deadline } from '../deadlines.js'
 import type { Connection, LogPosition } from '../driver.js'
-import { AcquireTimeoutError } from '../errors.js'
 import { publish } from '../events.js'
-import { unanswered } from '../pool/farewells.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
 import type { AcquireOptions } from '../pool/setup.js'
 import type { Ambient } from '../scope.js'
 import type { Source } from '../session/source.js'
 import type { TransactionScope } from '../transaction/transaction.js'
+import { Asking } from './asking.js'
 import { Positions } from './positions.js'
 import { hasWrittenTo } from './read-your-writes.js'
 import { Replica, type ReplicaState } from './replica.js'
@@ -54,7 +53,7 @@ const REMEMBER_MS = 60_000
  * read from for as long as what it shows is not too old.
  */
 export class Replicas<C extends Connection = Connection> implements Source<C> {
-  /** A standby takes no writes: whatever it was asked may be asked again. */
+  /** A standby takes no writes: whatever it was asked may be asked again. Where there is none the primary lends, though. */
   readonly repeatable = true
   readonly primary: Pool<C>
   readonly options: ResolvedReplicasOptions
@@ -71,6 +70,9 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
   #known: () => void = () => {}
   #next: Deadline | undefined
   #closed = false
+  readonly #asking: Asking<C>
+  /** Whose answer is waited for. */
+  readonly #asked = new Set<Replica<C>>()
 
   /** @param pools of the replicas, one at least */
   constructor(primary: Pool<C>, pools: readonly Pool<C>[], options: ResolvedReplicasOptions) {
@@ -78,6 +80,7 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     this.primary = primary
     this.options = options
     this.#clock = deadlines.clock
+    this.#asking = new Asking(deadlines)
     this.#replicas = pools.map((pool) => new Replica(pool, deadlines, options))
     this.#positions = new Positions(Math.max(REMEMBER_MS, options.maxLagMs) + options.checkEveryMs)
   }
@@ -177,10 +180,13 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
 
   // --- checking ---
 
-  /** Resolves when it is known for the first time which of them will do. Never rejects. */
-  start(): Promise<void> {
+  /**
+   * Resolves when it is known for the first time which of them will do, or after that many milliseconds (default: the
+   * primary's `acquireTimeoutMs`). Never rejects.
+   */
+  start(timeoutMs: number = this.primary.resilience.pool.acquireTimeoutMs): Promise<void> {
     this.#begin()
-    return this.#begun ?? Promise.resolve()
+    return this.#begun === undefined ? Promise.resolve() : this.#within(timeoutMs, this.#begun, true)
   }
 
   /** With the first read. */
@@ -194,60 +200,67 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
   }
 
   async #check(): Promise<void> {
-    const { primary, options } = this
-    const at = this.#clock.now()
-    const log = await this.#ask(primary)
-    const position = typeof log === 'bigint' ? log : undefined
-    if (position !== undefined) this.#positions.note(position, at)
-    await Promise.all(
-      this.#replicas.map(async (replica) => {
-        const answer = await this.#ask(replica.pool)
-        if (answer === 'silent') replica.silent()
-        else if (log === 'unknown' || answer === 'unknown') replica.untold()
-        else if (answer !== 'busy') replica.told(answer, position, this.#positions)
-      }),
-    )
+    const { primary } = this
+    const begunAt = this.#clock.now()
+    const log = await this.#asking.position(primary)
+    const primaryPosition = typeof log === 'object' ? log.position : undefined
+    if (typeof log === 'object' && typeof log.position === 'bigint') this.#positions.note(log.position, log.at)
+    const asked = this.#replicas.filter((replica) => !this.#asked.has(replica))
+    const all = Promise.all(asked.map((replica) => this.#look(replica, primaryPosition)))
+    // One that does not answer keeps nobody from looking at the others again.
+    await this.#within(this.#dueMs(begunAt), all)
     if (this.#closed) return
-    const known = ++this.#checks >= FIRST_CHECKS || this.#replicas.every((replica) => replica.known)
-    if (known) this.#known()
-    this.#tell()
-    const everyMs = known ? options.checkEveryMs : Math.min(options.checkEveryMs, SOON_MS)
-    const dueMs = Math.max(0, at + everyMs - this.#clock.now())
-    this.#next = primary.deadlines.add(dueMs, () => void this.#check(), false)
+    this.#checks++
+    if (this.#knowsAll) this.#known()
+    this.#next = primary.deadlines.add(this.#dueMs(begunAt), () => void this.#check(), false)
   }
 
-  /** Where a server's log is. Never rejects. */
-  async #ask(pool: Pool<C>): Promise<LogPosition | 'busy' | 'silent'> {
-    const { driver, deadlines, resilience } = pool
-    const limitMs = resilience.pool.validationTimeoutMs
-    try {
-      return await pool.lease(
-        ({ connection }) =>
-          deadlines.limit(limitMs, unanswered, async (signal) =>
-            driver.logPosition === undefined ? 'unknown' : driver.logPosition(connection, signal),
-          ),
-        { timeoutMs: limitMs, brief: true, urgent: true, patient: false },
-      )
-    } catch (error) {
-      return error instanceof AcquireTimeoutError && error.pool.leased > 0 ? 'busy' : 'silent'
+  /** @param primary where the primary's was before, if that answered. Never rejects. */
+  async #look(replica: Replica<C>, primary: LogPosition | undefined): Promise<void> {
+    this.#asked.add(replica)
+    const answer = await this.#asking.position(replica.pool)
+    this.#asked.delete(replica)
+    if (answer === 'silent') replica.silent()
+    else if (answer !== 'busy') {
+      const { position } = answer
+      if (primary === 'unknown' || position === 'unknown') replica.untold()
+      else replica.told(position, primary, this.#positions)
     }
+    if (!this.#closed) this.#tell(replica)
   }
 
-  #tell(): void {
+  get #knowsAll(): boolean {
+    return this.#checks >= FIRST_CHECKS || this.#replicas.every((replica) => replica.known)
+  }
+
+  /** How soon the next check follows one that has begun then. */
+  #dueMs(begunAt: number): number {
+    const { checkEveryMs } = this.options
+    const everyMs = this.#knowsAll ? checkEveryMs : Math.min(checkEveryMs, SOON_MS)
+    return Math.max(0, begunAt + everyMs - this.#clock.now())
+  }
+
+  /** Waits for what never rejects, but no longer. */
+  #within(limitMs: number, work: Promise<unknown>, holds = false): Promise<void> {
+    const { deadlines } = this.primary
+    return new Promise((resolve) => {
+      const late = deadlines.add(limitMs, resolve, holds)
+      void work.then(() => {
+        deadlines.delete(late)
+        resolve()
+      })
+    })
+  }
+
+  #tell(replica: Replica<C>): void {
     const now = this.#clock.now()
-    for (const replica of this.#replicas) {
-      const from = this.#told.get(replica) ?? 'unchecked'
-      const to = replica.state(now)
-      if (from === to) continue
-      this.#told.set(replica, to)
-      const { name } = replica.pool
-      publish('moorings:replica:changed', this.primary.identity, () => ({
-        replica: name,
-        from,
-        to,
-        lagMs: replica.lagMs(now),
-      }))
-    }
+    const from = this.#told.get(replica) ?? 'unchecked'
+    const to = replica.state(now)
+    if (from === to) return
+    this.#told.set(replica, to)
+    const { name } = replica.pool
+    const lagMs = replica.lagMs(now)
+    publish('moorings:replica:changed', this.primary.identity, () => ({ replica: name, from, to, lagMs }))
   }
 
   // --- the whole ---
@@ -271,6 +284,6 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     this.#closed = true
     this.#known()
     if (this.#next !== undefined) this.primary.deadlines.delete(this.#next)
-    await Promise.all(this.pools.map((pool) => pool.close(options)))
+    await Promise.all([this.#asking.end(), ...this.pools.map((pool) => pool.close(options))])
   }
 }

@@ -1,0 +1,84 @@
+// Asking servers where their log is, while some of them hang or are busy: on fake drivers and a fake clock.
+
+import { describe, expect, it } from '@jest/globals'
+import { settled } from '../testing/fake-clock.js'
+import { refusal } from '../testing/fake-driver.js'
+import { checkedScene, type FakeServer, type ReplicatedScene } from '../testing/replicated-scene.js'
+import { watch } from '../testing/watch.js'
+
+function states({ replicas }: ReplicatedScene) {
+  return replicas.stats().replicas.map(({ state }) => state)
+}
+
+/** Which states the replicas were in meanwhile. */
+async function seenFor(scene: ReplicatedScene, ms: number): Promise<Set<string>[]> {
+  const seen = states(scene).map(() => new Set<string>())
+  for (let spent = 0; spent < ms; spent += 100) {
+    await scene.clock.advance(100)
+    for (const [at, state] of states(scene).entries()) seen[at]?.add(state)
+  }
+  return seen
+}
+
+describe('a replica that hangs', () => {
+  it('F2: keeps nobody from asking the others, which do not seem to lag for it', async () => {
+    const scene = await checkedScene({
+      pool: { validateAfterIdleMs: 3_600_000, validationTimeoutMs: 2_000 },
+      options: { maxLagMs: 500, checkEveryMs: 250 },
+    })
+    const [hung] = scene.servers as [FakeServer]
+    for (const connection of hung.driver.open) connection.always('statement', 'held')
+    hung.driver.connects = 'deaf'
+    const [first, second] = await seenFor(scene, 10_000)
+    expect(second).toEqual(new Set(['fit']))
+    expect(first).toContain('down')
+  })
+})
+
+describe('a pool that is busy', () => {
+  it('F6: is asked beside it: while others hold all connections of the primary, no replica seems to lag', async () => {
+    const scene = await checkedScene({ count: 1, pool: { acquireTimeoutMs: 60_000 } })
+    const { driver, pool } = scene.primary
+    const leases = [await pool.acquire(), await pool.acquire()]
+    expect(await seenFor(scene, 20_000)).toEqual([new Set(['fit'])])
+    // One at a time, and closed at once.
+    expect(driver.open).toHaveLength(2)
+    expect(pool.stats().connections).toHaveLength(2)
+    for (const lease of leases) lease.release()
+  })
+
+  it('F6: nor those that hold all connections of the replica, and it is not left for the primary', async () => {
+    const scene = await checkedScene({ count: 1, pool: { acquireTimeoutMs: 60_000 } })
+    const read = () => scene.replicas.acquire({ brief: true })
+    const leases = [await read(), await read()]
+    const waiting = watch(read())
+    expect(await seenFor(scene, 20_000)).toEqual([new Set(['fit'])])
+    expect(waiting.state).toBe('pending')
+    expect(scene.replicas.stats().fellBack).toBe(0)
+    for (const lease of leases) lease.release()
+  })
+
+  it('F6: lags when it cannot be asked beside it either, as the server has no room', async () => {
+    const scene = await checkedScene({ count: 1 })
+    const [server] = scene.servers as [FakeServer]
+    const leases = [await server.pool.acquire(), await server.pool.acquire()]
+    server.driver.connects = refusal('too many clients')
+    await scene.clock.advance(10_000)
+    expect(states(scene)).toEqual(['lagging'])
+    for (const lease of leases) lease.release()
+  })
+
+  it('F2: leaves no connection that it was asked on when it is closed', async () => {
+    const scene = await checkedScene({ count: 1 })
+    const { driver, pool } = scene.primary
+    const leases = [await pool.acquire(), await pool.acquire()]
+    driver.connects = (attempt) => attempt.succeed().always('statement', 'held')
+    await scene.clock.advance(3_500)
+    expect(driver.open).toHaveLength(3)
+    const closed = watch(scene.replicas.close())
+    await settled()
+    expect(closed.state).toBe('resolved')
+    expect(driver.open).toHaveLength(2)
+    for (const lease of leases) lease.release()
+  })
+})

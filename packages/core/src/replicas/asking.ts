@@ -1,0 +1,69 @@
+// Where a server's log is, asked through its pool; and beside that while others hold all of its connections: how much a
+// replica shows has nothing to do with how busy it is, or the primary.
+
+import type { Deadlines } from '../deadlines.js'
+import type { Connection, LogPosition } from '../driver.js'
+import { AcquireTimeoutError } from '../errors.js'
+import { unanswered } from '../pool/farewells.js'
+import type { Pool } from '../pool/pool.js'
+
+/**
+ * - `busy`: it is up, but had no connection for the question
+ * - `silent`: it cannot be reached, or did not answer
+ */
+export type Answer = Told | 'busy' | 'silent'
+
+export interface Told {
+  readonly position: LogPosition
+  /** No later than it was read. */
+  readonly at: number
+}
+
+export class Asking<C extends Connection> {
+  readonly #deadlines: Deadlines
+  readonly #beside = new Set<Promise<unknown>>()
+  readonly #ended = new AbortController()
+
+  /** @param deadlines not a replica's, which forgets them when it is closed by itself */
+  constructor(deadlines: Deadlines) {
+    this.#deadlines = deadlines
+  }
+
+  /** Within the pool's `validationTimeoutMs` for each step. Never rejects. */
+  async position(pool: Pool<C>): Promise<Answer> {
+    const limitMs = pool.resilience.pool.validationTimeoutMs
+    try {
+      return await pool.lease(
+        ({ connection }) => this.#deadlines.limit(limitMs, unanswered, (signal) => read(pool, connection, signal)),
+        { timeoutMs: limitMs, brief: true, urgent: true, patient: false },
+      )
+    } catch (error) {
+      const busy = error instanceof AcquireTimeoutError && error.pool.leased > 0
+      return busy ? this.#besides(pool, limitMs) : 'silent'
+    }
+  }
+
+  async #besides(pool: Pool<C>, limitMs: number): Promise<Answer> {
+    const answer = this.#deadlines.limit(limitMs, unanswered, (limit) => {
+      const signal = AbortSignal.any([limit, this.#ended.signal])
+      const asked = pool.beside(signal, (connection) => read(pool, connection, signal))
+      const over = asked.catch(() => {}).finally(() => this.#beside.delete(over))
+      this.#beside.add(over)
+      return asked
+    })
+    return answer.catch(() => 'busy')
+  }
+
+  /** Resolves when nothing of it is left. */
+  async end(): Promise<void> {
+    this.#ended.abort()
+    await Promise.all(this.#beside)
+  }
+}
+
+async function read<C extends Connection>(pool: Pool<C>, connection: C, signal: AbortSignal): Promise<Told> {
+  const { driver, deadlines } = pool
+  const at = deadlines.clock.now()
+  const position = driver.logPosition === undefined ? 'unknown' : await driver.logPosition(connection, signal)
+  return { position, at }
+}
