@@ -80,12 +80,14 @@ describe('withReadYourWrites', () => {
     })
   })
 
-  it('knows of a write before it where it is told so', async () => {
+  it('knows of a write before it where it is told so, and does not take that for one of its own', async () => {
     const scene = await checkedScene()
     await withReadYourWrites(
       async (scope) => {
-        expect(scope.hasWritten).toBe(true)
         expect(await readAt(scene)).toBe('primary')
+        expect(scope.hasWritten).toBe(false)
+        await scene.primary.pool.transaction(async (tx) => tx.connection.statement('insert'))
+        expect(scope.hasWritten).toBe(true)
       },
       { hasWritten: true },
     )

@@ -6,7 +6,7 @@ import { assertFunction, begun, isLazy } from '../begun.js'
 
 /** What the body of {@link withReadYourWrites} is told. */
 export interface ReadYourWrites {
-  /** Whether something was written in it so far, or before it, as its caller has said. */
+  /** Whether something was written in it so far; what was written before it, as its caller has said, is not counted. */
   readonly hasWritten: boolean
 }
 
@@ -16,20 +16,20 @@ export interface ReadYourWritesOptions {
 }
 
 class Scope implements ReadYourWrites {
-  #all = false
+  /** Something was written before it, wherever that was. */
+  before = false
   readonly #pools = new Set<object>()
 
   get hasWritten(): boolean {
-    return this.#all || this.#pools.size > 0
+    return this.#pools.size > 0
   }
 
-  note(pool: object | undefined): void {
-    if (pool === undefined) this.#all = true
-    else this.#pools.add(pool)
+  note(pool: object): void {
+    this.#pools.add(pool)
   }
 
   has(pool: object): boolean {
-    return this.#all || this.#pools.has(pool)
+    return this.before || this.#pools.has(pool)
   }
 }
 
@@ -58,7 +58,7 @@ export function withReadYourWrites<T>(
 ): PromiseLike<T> | T {
   assertFunction(body, 'body')
   const scope = scopes.getStore() ?? new Scope()
-  if (hasWritten) scope.note(undefined)
+  if (hasWritten) scope.before = true
   return scopes.run(scope, () => {
     const value = body(scope)
     return isLazy(value) ? begun(() => value) : value
