@@ -66,6 +66,8 @@ describe('a standby', () => {
     'select f(a) from t -- for share',
     `select 'for share', "for share" from "for share"`,
     'with x as (select 1) select * from x',
+    'select txid_current, pg_promote, pg_current_wal_lsn from t',
+    'select txid_current_if_assigned(), pg_is_in_recovery(), pg_last_wal_replay_lsn()',
     `select id from t where id in (${Array.from({ length: 2_000 }, (_, at) => `$${at + 1}`).join(', ')})`,
   ])('carries out %s', (text) => expect(standbyReads(text)).toBe(true))
 
@@ -77,6 +79,14 @@ describe('a standby', () => {
     'with x as (insert into t values (1) returning *) select * from x',
     "select nextval('s')",
     'select pg_advisory_lock(1)',
+    'select pg_catalog.txid_current()',
+    'select "pg_current_xact_id" ()',
+    'select pg_current_wal_lsn()',
+    'select pg_wal_replay_pause()',
+    'select pg_promote(true)',
+    'select pg_stat_reset_shared(null)',
+    "select pg_create_physical_replication_slot('s')",
+    "select * from pg_logical_slot_get_changes('s', null, null)",
     'explain analyze select 1',
     'insert into t values (1)',
     "set x = '1'",

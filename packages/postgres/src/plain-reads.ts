@@ -30,11 +30,16 @@ export function readsOnly(text: string): boolean {
 
 /** A lock on rows is written into them. */
 const sharing = /\bfor\s+(?:key\s+)?share\b/i
+/** Functions of the server's own that a standby refuses, that are about the server itself, or that tell of a primary only. */
+const primarys =
+  /\b(?:txid_current|pg_current_(?:xact_id|wal_\w+)|pg_walfile_\w+|pg_(?:switch|wal)_\w+|pg_promote|pg_reload_conf|pg_rotate_logfile|pg_stat_\w*reset\w*|pg_\w+_replication_slot\w*|pg_logical_slot_\w+|pg_replication_\w+|pg_create_restore_point|pg_(?:start_|stop_)?backup\w*|pg_log_backend_memory_contexts)\s*"?\s*\(/i
 
 /**
  * Whether a standby can carry it out, as far as its text tells, and as well twice: if it is a read. What a function, a view
  * or an operator writes it refuses.
  */
-export const standbyReads: (text: string) => boolean = remembered(
-  (text) => readsOnly(text) && !sharing.test(bare(text).replaceAll(identifier, '""')),
-)
+export const standbyReads: (text: string) => boolean = remembered((text) => {
+  if (!readsOnly(text)) return false
+  const plain = bare(text)
+  return !primarys.test(plain) && !sharing.test(plain.replaceAll(identifier, '""'))
+})

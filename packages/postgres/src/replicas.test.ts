@@ -80,6 +80,8 @@ describe('replicas', () => {
     [{ connections: [url], checkEveryMs: 0 }, 'replicas.checkEveryMs'],
     [{ connections: [url], maxLagMs: -1 }, 'replicas.maxLagMs'],
     [['mysql://a.test'], 'replicas[0]'],
+    // biome-ignore lint/suspicious/noSparseArray: what it is about
+    [[, url], 'replicas[0]'],
     [[url, { max: 5 }], 'replicas[1].max'],
     [[{ connection: 5, resilience: {} }], 'replicas[0].connection'],
     [

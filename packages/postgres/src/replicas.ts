@@ -47,9 +47,9 @@ export function checkReplicas(
 ): Checked<CheckedReplicas> {
   const { connections, ...rest }: ReplicasConfig = isList(input) ? { connections: input } : { ...input }
   const at = isList(input) ? path : `${path}.connections`
-  const given: unknown = input
-  if (!isList(input) && (!isRecord(given) || given instanceof URL)) {
-    return { ok: false, problems: [{ path, given: describeGiven(given, true), allowed: shape }] }
+  const whole: unknown = input
+  if (!isList(input) && (!isRecord(whole) || whole instanceof URL)) {
+    return { ok: false, problems: [{ path, given: describeGiven(whole, true), allowed: shape }] }
   }
   const options = checkBy(replicasOptions, rest, path)
   const listed: unknown = connections
@@ -57,10 +57,10 @@ export function checkReplicas(
     const problem = { path: at, given: describeGiven(listed, true), allowed: 'an array of one connection at least' }
     return { ok: false, problems: [problem, ...problemsIn(options)] }
   }
-  const replicas = connections.map((one) => replicaOf(one, resilience))
-  const problems = connections
-    .flatMap((one, i) => problemsOf(one, resilience, `${at}[${i}]`))
-    .concat(problemsIn(options))
+  // One that is left out, too.
+  const given = [...connections]
+  const replicas = given.map((one) => replicaOf(one, resilience))
+  const problems = given.flatMap((one, i) => problemsOf(one, resilience, `${at}[${i}]`)).concat(problemsIn(options))
   if (!options.ok || problems.length > 0) return { ok: false, problems }
   return { ok: true, value: { replicas, options: options.value } }
 }
