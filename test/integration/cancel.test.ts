@@ -1,11 +1,12 @@
 // T13 as far as it goes today: statements that are cancelled, aborted or too slow, wherever they are at that moment. The
 // proxy's CancelRequests are the witness of what the server was asked to stop.
 
-import { describe, expect, it, jest } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { StatementCancelledError, StatementError, StatementTimeoutError, TransactionAbortedError } from '@moorings/core'
 import { ResilientPostgresDialect } from '@moorings/kysely'
 import { type Client, createClient, createPool, type PostgresPool } from '@moorings/postgres'
 import { Kysely, sql as kyselySql } from 'kysely'
+import { type Names, replaceNames, startOnOnePort } from '../support/names.js'
 import { until } from '../support/until.js'
 import { backendOf, nesting, type Orm, orms, type ResilienceOptions, type Schema, transactional } from './orms.js'
 import { errorOf, outcome, useScene, within } from './scene.js'
@@ -38,6 +39,35 @@ async function pidOf(sql: Client): Promise<number> {
   const [row] = await sql`select pg_backend_pid() as pid`
   return Number(row?.pid)
 }
+
+describe('a name that means another server by now', () => {
+  let names: Names
+  beforeEach(() => {
+    names = replaceNames()
+  })
+  afterEach(() => names.restore())
+
+  it.each(['another server', 'nothing that can be found out'])(
+    'T13: %s: the one at work is asked to stop',
+    async (now) => {
+      const { port, proxies } = await startOnOnePort([scene.proxy, scene.proxy])
+      const [here, there] = proxies.map((proxy) => scene.closing(proxy))
+      names.set('db.example', here?.host ?? '')
+      const url = new URL(scene.url)
+      url.host = `db.example:${port}`
+      const pool = scene.closing(createPool(url.href, { resilience: single }))
+      const query = createClient(pool)`select pg_sleep(60)`.execute()
+      await atWork()
+      if (now === 'another server') names.set('db.example', there?.host ?? '')
+      else names.hang('db.example')
+      query.cancel()
+      expect(await within(soon, errorOf(query))).toBeInstanceOf(StatementCancelledError)
+      await atRest(pool)
+      expect([here?.cancelRequests.length, there?.cancelRequests.length]).toEqual([1, 0])
+      expect(pool.stats().lost).toBe(0)
+    },
+  )
+})
 
 describe('query.cancel()', () => {
   it('T13: before it runs: it is never sent', async () => {

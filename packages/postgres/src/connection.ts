@@ -294,7 +294,9 @@ export class PostgresConnection implements Connection {
 
   async cancel(signal: AbortSignal): Promise<void> {
     const { endpoint, parsed, reader } = this.#parts
-    if (reader.backendKey !== undefined) await sendCancel(endpoint, parsed, reader.backendKey, signal)
+    // Its name may mean another server by now, or several.
+    const there = { ...endpoint, address: this.address }
+    if (reader.backendKey !== undefined) await sendCancel(there, parsed, reader.backendKey, signal)
   }
 
   // --- statements of ours ---
