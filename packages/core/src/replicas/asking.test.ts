@@ -1,5 +1,6 @@
 // Asking servers where their log is, while some of them hang or are busy: on fake drivers and a fake clock.
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, it } from '@jest/globals'
 import { settled } from '../testing/fake-clock.js'
 import { refusal } from '../testing/fake-driver.js'
@@ -8,6 +9,14 @@ import { watch } from '../testing/watch.js'
 
 function states({ replicas }: ReplicatedScene) {
   return replicas.stats().replicas.map(({ state }) => state)
+}
+
+function listening(hear: (change: { readonly to: string }) => void): () => void {
+  const heard = (message: unknown) => {
+    if (typeof message === 'object' && message !== null && 'to' in message) hear({ to: String(message.to) })
+  }
+  subscribe('moorings:replica:changed', heard)
+  return () => unsubscribe('moorings:replica:changed', heard)
 }
 
 /** Which states the replicas were in meanwhile. */
@@ -32,6 +41,27 @@ describe('a replica that hangs', () => {
     const [first, second] = await seenFor(scene, 10_000)
     expect(second).toEqual(new Set(['fit']))
     expect(first).toContain('down')
+  })
+})
+
+describe('a primary whose pool is suspended', () => {
+  it('F3: keeps nobody from finding out that a replica hangs, and that another lags', async () => {
+    const scene = await checkedScene({ pool: { validateAfterIdleMs: 3_600_000, validationTimeoutMs: 1_000 } })
+    const [hung] = scene.servers as [FakeServer]
+    scene.primary.pool.suspend()
+    for (const connection of hung.driver.open) connection.always('statement', 'held')
+    hung.driver.connects = 'deaf'
+    await scene.clock.advance(4_500)
+    expect(states(scene)).toEqual(['down', 'fit'])
+    const told: string[] = []
+    const stop = listening(({ to }) => told.push(to))
+    await scene.clock.advance(4_000)
+    stop()
+    expect(states(scene)).toEqual(['down', 'lagging'])
+    expect(told).toEqual(['lagging'])
+    scene.primary.pool.resume()
+    await scene.clock.advance(2_000)
+    expect(states(scene)).toEqual(['down', 'fit'])
   })
 })
 

@@ -5,6 +5,7 @@ import type { Deadlines } from '../deadlines.js'
 import type { Connection, LogPosition } from '../driver.js'
 import { AcquireTimeoutError } from '../errors.js'
 import { unanswered } from '../pool/farewells.js'
+import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
 
 /**
@@ -32,10 +33,12 @@ export class Asking<C extends Connection> {
   /** Within the pool's `validationTimeoutMs` for each step. Never rejects. */
   async position(pool: Pool<C>): Promise<Answer> {
     const limitMs = pool.resilience.pool.validationTimeoutMs
+    const ask = ({ connection }: Lease<C>) =>
+      this.#deadlines.limit(limitMs, unanswered, (signal) => read(pool, connection, signal))
     try {
-      return await pool.lease(
-        ({ connection }) => this.#deadlines.limit(limitMs, unanswered, (signal) => read(pool, connection, signal)),
-        { timeoutMs: limitMs, brief: true, urgent: true, patient: false },
+      // Time stands still for those who wait for a pool that is suspended.
+      return await this.#deadlines.limit(2 * limitMs, unanswered, (signal) =>
+        pool.lease(ask, { timeoutMs: limitMs, signal, brief: true, urgent: true, patient: false }),
       )
     } catch (error) {
       const busy = error instanceof AcquireTimeoutError && error.pool.leased > 0

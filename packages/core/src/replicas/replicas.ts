@@ -212,6 +212,7 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     if (this.#closed) return
     this.#checks++
     if (this.#knowsAll) this.#known()
+    this.#tell()
     this.#next = primary.deadlines.add(this.#dueMs(begunAt), () => void this.#check(), false)
   }
 
@@ -226,7 +227,7 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
       if (primary === 'unknown' || position === 'unknown') replica.untold()
       else replica.told(position, primary, this.#positions)
     }
-    if (!this.#closed) this.#tell(replica)
+    if (!this.#closed) this.#tell()
   }
 
   get #knowsAll(): boolean {
@@ -252,15 +253,18 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     })
   }
 
-  #tell(replica: Replica<C>): void {
+  /** What has changed: by an answer, or by time alone. */
+  #tell(): void {
     const now = this.#clock.now()
-    const from = this.#told.get(replica) ?? 'unchecked'
-    const to = replica.state(now)
-    if (from === to) return
-    this.#told.set(replica, to)
-    const { name } = replica.pool
-    const lagMs = replica.lagMs(now)
-    publish('moorings:replica:changed', this.primary.identity, () => ({ replica: name, from, to, lagMs }))
+    for (const replica of this.#replicas) {
+      const from = this.#told.get(replica) ?? 'unchecked'
+      const to = replica.state(now)
+      if (from === to) continue
+      this.#told.set(replica, to)
+      const { name } = replica.pool
+      const lagMs = replica.lagMs(now)
+      publish('moorings:replica:changed', this.primary.identity, () => ({ replica: name, from, to, lagMs }))
+    }
   }
 
   // --- the whole ---
