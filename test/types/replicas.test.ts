@@ -37,8 +37,24 @@ describe('types of replicas', () => {
     expectTypeOf(drizzle(url, { schema, replicas: [url] })).toEqualTypeOf<typeof db>()
     expectTypeOf(drizzle({ connection: url, schema })).toEqualTypeOf<ResilientDatabase<typeof schema>>()
     expectTypeOf(drizzle(url)).toEqualTypeOf<ResilientDatabase>()
+    // Where the environment says whether there are any.
+    const maybe: ReplicasInput | undefined = [url].length > 1 ? [url] : undefined
+    expectTypeOf(drizzle({ connection: url, schema, replicas: maybe })).toEqualTypeOf<
+      ResilientDatabase<typeof schema>
+    >()
+    expectTypeOf(drizzle(url, { schema, replicas: maybe })).toEqualTypeOf<ResilientDatabase<typeof schema>>()
     const config: ResilientDrizzleConfig<typeof schema> & { connection: string } = { connection: url, schema }
     expectTypeOf(drizzle(config)).not.toHaveProperty('$primary')
+  })
+
+  it('are refused beside a client, which has those of its pool', () => {
+    const pool = createPool(url)
+    // @ts-expect-error: the pool is told
+    compiled(() => drizzle({ client: pool, replicas: [url] }))
+    // @ts-expect-error: the pool is told
+    compiled(() => drizzle(pool, { replicas: [url] }))
+    // @ts-expect-error: there are none
+    compiled(() => drizzle(url).$primary)
   })
 
   it('let it stand where Drizzle’s own database is asked for, and keep what they infer', () => {

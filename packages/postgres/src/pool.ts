@@ -249,14 +249,19 @@ export function createPool(connection: ConnectionInput, options: CreatePoolOptio
   const { shared, ...own } = checkedOptions(options, ['resilience', 'name', 'replicas', 'shared'])
   const make = () => new PostgresPool(connection, own)
   if (shared !== true) return make()
-  const { connection: parsed, resilience } = parsePoolOptions({ connection, resilience: own.resilience })
-  // What a client that was in use has heard from its server is not what it was made with.
-  const { parameters: _parameters, shared: _shared, ...library } = parsed.library
+  const { pool, readable } = parsedWithReplicas({ connection, resilience: own.resilience }, own.replicas)
+  const replicas = readable?.replicas.map((replica) => madeWith(parsePoolOptions(replica)))
   return sharedPool({
     system: 'postgresql',
     name: own.name ?? '',
-    madeWith: [library, resilience, own.replicas],
+    madeWith: [...madeWith(pool), replicas, readable?.options],
     make,
     isPool: (value) => value instanceof PostgresPool,
   })
+}
+
+/** What a client that was in use has heard from its server is not what it was made with. */
+function madeWith({ connection, resilience }: ParsedPoolOptions): readonly unknown[] {
+  const { parameters: _parameters, shared: _shared, ...library } = connection.library
+  return [library, resilience]
 }

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { InvalidOptionsError, type OptionProblem } from '@moorings/core'
+import postgres from 'postgres'
 import { createPool, type PostgresPool } from './pool.js'
 import { createPools } from './pools.js'
 
@@ -131,6 +132,12 @@ describe('replicas', () => {
     ]
     expect(same).toBe(one)
     expect(other).not.toBe(one)
-    await Promise.all([one.close(), other.close()])
+    const client = (host: string) => postgres({ host })
+    const taken = (replica: postgres.Sql) => createPool(url, { name: 'taken over', shared: true, replicas: [replica] })
+    const [first, second] = [taken(client('a.test')), taken(client('b.test'))]
+    expect(hosts(first)).toEqual([['a.test']])
+    expect(hosts(second)).toEqual([['b.test']])
+    expect(taken(client('b.test'))).toBe(second)
+    await Promise.all([one.close(), other.close(), first.close(), second.close()])
   })
 })

@@ -63,8 +63,12 @@ export function drizzle<TSchema extends Record<string, unknown> = NoSchema>(
 export function drizzle<TSchema extends Record<string, unknown> = NoSchema>(
   ...params:
     | [connection: string | ClientInput]
-    | [connection: string | ClientInput, config: ResilientDrizzleConfig<TSchema>]
-    | [config: ResilientDrizzleConfig<TSchema> & ({ connection: ConnectionInput } | { client: ClientInput })]
+    | [connection: string, config: ResilientDrizzleConfig<TSchema> & PerhapsReplicas]
+    | [connection: string | ClientInput, config: ResilientDrizzleConfig<TSchema> & { replicas?: undefined }]
+    | [
+        config: ResilientDrizzleConfig<TSchema> &
+          (({ connection: ConnectionInput } & PerhapsReplicas) | { client: ClientInput; replicas?: undefined }),
+      ]
 ): ResilientDatabase<TSchema>
 export function drizzle<TSchema extends Record<string, unknown> = NoSchema>(
   ...params: readonly [unknown, Partial<WithReplicas<ResilientDrizzleConfig<TSchema>>>?]
@@ -87,6 +91,11 @@ drizzle.mock = stock.mock
 type WithReplicas<Config> = Config & {
   /** Standbys that reads go to: as `createPool` takes them. */
   replicas: ReplicasInput
+}
+
+interface PerhapsReplicas {
+  /** Standbys that reads go to, if there are any: then the database has `$primary`, which its type does not know of. */
+  replicas?: ReplicasInput | undefined
 }
 
 interface Normalised<TSchema extends Record<string, unknown>> {
