@@ -51,6 +51,33 @@ describe('a black hole', () => {
     },
   )
 
+  it('F3: of all servers: the first that answers again is found soon, whichever it is and however long that took', async () => {
+    for (let silentMs = 500; silentMs < 12_000; silentMs += 1_487) {
+      const { pool, clock, answering } = silent()
+      const waiting = watch(pool.acquire({ timeoutMs: 60_000 }))
+      await clock.advance(silentMs)
+      answering.add('b')
+      await clock.advance(1_000)
+      expect([silentMs, waiting.state]).toEqual([silentMs, 'resolved'])
+    }
+  })
+
+  it('F3: of one server: the others are asked soon, also when the last connect there took long', async () => {
+    const { pool, driver, clock, answering } = silent()
+    const slow = watch(pool.acquire())
+    await clock.advance(2_900)
+    driver.attempt(1).succeed()
+    await settled()
+    slow.value.invalidate()
+    slow.value.release()
+    // What was begun beside it is over by then.
+    await clock.advance(11_000)
+    answering.add('b')
+    const waiting = watch(pool.acquire())
+    await clock.advance(2_000)
+    expect(waiting.value.connection.endpoint).toEqual(b)
+  })
+
   it('F2: a server that does not answer the goodbye of a connection nobody needs does not outlive the pool', async () => {
     const { pool, driver, clock } = standbyFirst()
     const lease = await takeOne(pool)
@@ -87,4 +114,23 @@ function standbyFirst(): Fixture {
       driver.always('close', 'held')
     },
   )
+}
+
+/** Two servers: what is asked of them from now on is answered by those that are told to. */
+function silent(): Fixture & { readonly answering: Set<string> } {
+  const answering = new Set<string>()
+  const scene = fixture(
+    { max: 15, overflow: 0 },
+    () => 0.5,
+    {},
+    (driver) => {
+      driver.endpoints = [a, b]
+      driver.connects = (attempt) => {
+        const { signal, endpoint } = attempt.request
+        if (answering.has(endpoint.host)) attempt.succeed()
+        else signal.addEventListener('abort', () => attempt.fail(), { once: true })
+      }
+    },
+  )
+  return { ...scene, answering }
 }

@@ -13,6 +13,10 @@ import { type Finding, Race } from './race.js'
 
 /** A connect that takes longer than this, and than it usually does, is not waited for alone. */
 const LATE_MS = 300
+/** Nor is one that takes longer than this: the last may have been slow for having met a server that stood still. */
+const LATEST_MS = 2_000
+/** A search that takes longer hangs: one that answers by now would not answer what it was asked before. */
+const SEARCH_MS = 800
 /** Failures to connect count once in so long. */
 const BLIP_MS = 1_000
 /** How long a server may take over the goodbye of a connection that nobody needs. */
@@ -71,6 +75,8 @@ export class Endpoints<C extends Connection> {
   #ended = false
   /** Somebody looks at all of them: once at a time is enough. */
   #searching = false
+  /** When the last of those began. */
+  #searchedAt = never
   #usualMs = 0
 
   constructor(parts: EndpointsParts<C>) {
@@ -123,8 +129,10 @@ export class Endpoints<C extends Connection> {
       ...this.#parts,
       others: () => {
         // Whoever has somewhere to go leaves the search to the one that is at it.
-        if (this.#searching && current !== undefined) return []
+        const now = this.#clock.now()
+        if (this.#searching && current !== undefined && now - this.#searchedAt < SEARCH_MS) return []
         this.#searching = searches = true
+        this.#searchedAt = now
         return this.#places.filter((place) => place !== current)
       },
       look: (place, signal) => this.#look(place, wanted, signal),
@@ -132,7 +140,8 @@ export class Endpoints<C extends Connection> {
     })
     const first = current === undefined ? [] : [current]
     try {
-      const outcome = await race.run(first, Math.max(LATE_MS, 3 * this.#usualMs), wanted.signal)
+      const lateMs = Math.min(LATEST_MS, Math.max(LATE_MS, 3 * this.#usualMs))
+      const outcome = await race.run(first, lateMs, wanted.signal)
       if ('won' in outcome) return outcome.won
       throw wanted.signal.aborted ? wanted.signal.reason : failureOf(outcome.failures)
     } finally {
