@@ -2,9 +2,10 @@
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, it } from '@jest/globals'
+import { QueueFullError } from '../errors.js'
 import { settled } from '../testing/fake-clock.js'
 import { refusal } from '../testing/fake-driver.js'
-import { checkedScene, type FakeServer, type ReplicatedScene } from '../testing/replicated-scene.js'
+import { checkedScene, type FakeServer, type ReplicatedScene, replicatedScene } from '../testing/replicated-scene.js'
 import { watch } from '../testing/watch.js'
 
 function states({ replicas }: ReplicatedScene) {
@@ -86,6 +87,44 @@ describe('a pool that is busy', () => {
     expect(waiting.state).toBe('pending')
     expect(scene.replicas.stats().fellBack).toBe(0)
     for (const lease of leases) lease.release()
+  })
+
+  it('F6: nor is one down for which so many wait that nobody else may', async () => {
+    const scene = await checkedScene({ count: 1, pool: { acquireTimeoutMs: 60_000, maxWaiters: 1 } })
+    const read = () => scene.replicas.acquire({ brief: true })
+    const leases = [await read(), await read()]
+    const waiting = watch(read())
+    expect(await seenFor(scene, 20_000)).toEqual([new Set(['fit'])])
+    await expect(read()).rejects.toThrow(QueueFullError)
+    expect(scene.replicas.stats().fellBack).toBe(0)
+    expect(waiting.state).toBe('pending')
+    for (const lease of leases) lease.release()
+  })
+
+  it('F2: is down when nothing is heard of it on another connection either', async () => {
+    const scene = await checkedScene({ count: 1, pool: { validationTimeoutMs: 1_000 } })
+    const [hung] = scene.servers as [FakeServer]
+    const leases = [await hung.pool.acquire(), await hung.pool.acquire()]
+    hung.driver.connects = 'deaf'
+    await scene.clock.advance(4_000)
+    expect(states(scene)).toEqual(['down'])
+    hung.driver.connects = 'ok'
+    await scene.clock.advance(4_000)
+    expect(states(scene)).toEqual(['fit'])
+    for (const lease of leases) lease.release()
+  })
+
+  it('F2: is not what has no connection at all: who finds its queue full reads elsewhere', async () => {
+    const scene = replicatedScene({ count: 1, pool: { maxWaiters: 1 }, options: { maxLagMs: 0, checkEveryMs: 60_000 } })
+    const [hung] = scene.servers as [FakeServer]
+    hung.driver.connects = 'deaf'
+    const read = () => watch(scene.replicas.acquire({ brief: true }))
+    // Two of them for the connections under way.
+    const waiting = [read(), read(), read()]
+    const others = [read(), read()]
+    await scene.clock.advance(10)
+    expect(waiting.map(({ state }) => state)).toEqual(['pending', 'pending', 'pending'])
+    for (const { value } of others) expect(value.connection.endpoint.host).toBe('primary')
   })
 
   it('F6: lags when it cannot be asked beside it either, as the server has no room', async () => {

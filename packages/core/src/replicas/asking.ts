@@ -3,7 +3,7 @@
 
 import type { Deadlines } from '../deadlines.js'
 import type { Connection, LogPosition } from '../driver.js'
-import { AcquireTimeoutError } from '../errors.js'
+import { AcquireTimeoutError, isMooringsError, QueueFullError } from '../errors.js'
 import { unanswered } from '../pool/farewells.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
@@ -41,20 +41,25 @@ export class Asking<C extends Connection> {
         pool.lease(ask, { timeoutMs: limitMs, signal, brief: true, urgent: true, patient: false }),
       )
     } catch (error) {
-      const busy = error instanceof AcquireTimeoutError && error.pool.leased > 0
-      return busy ? this.#besides(pool, limitMs) : 'silent'
+      return isBusy(error) ? this.#besides(pool, limitMs) : 'silent'
     }
   }
 
   async #besides(pool: Pool<C>, limitMs: number): Promise<Answer> {
-    const answer = this.#deadlines.limit(limitMs, unanswered, (limit) => {
+    let over = false
+    const late = () => {
+      over = true
+      return unanswered()
+    }
+    const answer = this.#deadlines.limit(limitMs, late, (limit) => {
       const signal = AbortSignal.any([limit, this.#ended.signal])
       const asked = pool.beside(signal, (connection) => read(pool, connection, signal))
-      const over = asked.catch(() => {}).finally(() => this.#beside.delete(over))
-      this.#beside.add(over)
+      const settled = asked.catch(() => {}).finally(() => this.#beside.delete(settled))
+      this.#beside.add(settled)
       return asked
     })
-    return answer.catch(() => 'busy')
+    // A server that has no room says so.
+    return answer.catch(() => (over ? 'silent' : 'busy'))
   }
 
   /** Resolves when nothing of it is left. */
@@ -62,6 +67,12 @@ export class Asking<C extends Connection> {
     this.#ended.abort()
     await Promise.all(this.#beside)
   }
+}
+
+/** It would have a connection, were there not so many who want one. */
+export function isBusy(error: unknown): boolean {
+  if (!isMooringsError(error)) return false
+  return (error instanceof QueueFullError || error instanceof AcquireTimeoutError) && error.pool.leased > 0
 }
 
 async function read<C extends Connection>(pool: Pool<C>, connection: C, signal: AbortSignal): Promise<Told> {

@@ -2,10 +2,10 @@
 
 import type { Deadline, Deadlines } from '../deadlines.js'
 import type { Connection } from '../driver.js'
-import { AcquireTimeoutError, isMooringsError, QueueFullError } from '../errors.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
 import type { AcquireOptions } from '../pool/setup.js'
+import { isBusy } from './asking.js'
 import type { Positions } from './positions.js'
 import type { ResolvedReplicasOptions } from './replicas-options.js'
 
@@ -123,10 +123,4 @@ export class Replica<C extends Connection> {
       this.#deadlines.delete(next)
     }
   }
-}
-
-/** It would have a connection, were there not so many who want one. */
-function isBusy(error: unknown): boolean {
-  if (!isMooringsError(error)) return false
-  return error instanceof QueueFullError || (error instanceof AcquireTimeoutError && error.pool.leased > 0)
 }
