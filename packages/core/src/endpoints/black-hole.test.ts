@@ -1,9 +1,10 @@
-// Servers that do not answer at all: the breaker opens on them as on those that refuse, and none of them holds up the end
-// of the pool.
+// Servers that refuse, or do not answer at all: the breaker opens on both, and none of them holds up the end of the pool.
 
 import { describe, expect, it } from '@jest/globals'
 import { CircuitOpenError } from '../errors.js'
+import { eventsOf } from '../testing/events.js'
 import { settled } from '../testing/fake-clock.js'
+import { refusal } from '../testing/fake-driver.js'
 import { type Fixture, fixture, takeOne } from '../testing/fixture.js'
 import { watch } from '../testing/watch.js'
 
@@ -11,6 +12,28 @@ const [a, b] = [
   { host: 'a', port: 5432 },
   { host: 'b', port: 5432 },
 ]
+
+describe('a server that refuses', () => {
+  it('F4: is tried twice a second while its breaker is open, and a connect that failed is told for each time it was', async () => {
+    const { pool, driver, clock } = fixture(
+      { max: 15, acquireTimeoutMs: 120_000 },
+      () => 0.5,
+      {},
+      (made) => {
+        made.connects = refusal()
+      },
+    )
+    watch(pool.acquire())
+    await clock.advance(10_000)
+    const [before, failed] = [driver.attempts.length, pool.stats().connectFailures]
+    const told = await eventsOf('moorings:connect:failed', () => clock.advance(20_000))
+    const tries = driver.attempts.length - before
+    expect(tries).toBeGreaterThan(35)
+    expect(tries).toBeLessThanOrEqual(41)
+    expect(told.map(({ error }) => error.name)).toEqual(told.map(() => 'ConnectError'))
+    expect([told.length, pool.stats().connectFailures - failed]).toEqual([tries, tries])
+  })
+})
 
 describe('a black hole', () => {
   it.each([

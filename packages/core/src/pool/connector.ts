@@ -264,7 +264,9 @@ export class Connector<C extends Connection> {
   #fail(error: MooringsError): void {
     const { deadlines, random, pool, failed } = this.#options
     const now = deadlines.clock.now()
-    this.failed++
+    // What a breaker refused was no connect: that it is open was told, and would be told twice a second.
+    const asked = !(error instanceof CircuitOpenError)
+    if (asked) this.failed++
     // Attempts that ran side by side and failed together are one failing round, not many.
     if (this.ready) {
       const pauseMs = backoffDelay(connectBackoff, ++this.#failures, random)
@@ -275,7 +277,7 @@ export class Connector<C extends Connection> {
       this.#doubtful = false
     }
     this.#lastError = error instanceof CircuitOpenError && isMooringsError(error.cause) ? error.cause : error
-    publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now }))
+    if (asked) publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now }))
     failed(error)
   }
 }
