@@ -45,6 +45,29 @@ describe('a replica that hangs', () => {
   })
 })
 
+describe('a process that may end while connections idle', () => {
+  it.each(['primary', 'replica'])(
+    'F2: is not kept for ever by the questions about a %s in a black hole',
+    async (which) => {
+      const scene = await checkedScene({ count: 1, pool: { allowExitOnIdle: true, validateAfterIdleMs: 3_600_000 } })
+      const [replica] = scene.servers as [FakeServer]
+      const { driver, pool } = which === 'primary' ? scene.primary : replica
+      driver.connects = 'obedient'
+      for (const connection of driver.open) connection.lose()
+      await scene.clock.advance(3_000)
+      let free = 0
+      for (let spent = 0; spent < 3 * pool.resilience.pool.connectTimeoutMs; spent += 100) {
+        await scene.clock.advance(100)
+        if (scene.clock.holding === 0) free++
+      }
+      expect(free).toBeGreaterThan(0)
+      driver.connects = 'ok'
+      await scene.clock.advance(pool.resilience.pool.connectTimeoutMs + 2_000)
+      expect(states(scene)).toEqual(['fit'])
+    },
+  )
+})
+
 describe('a primary whose pool is suspended', () => {
   it('F3: keeps nobody from finding out that a replica hangs, and that another lags', async () => {
     const scene = await checkedScene({ pool: { validateAfterIdleMs: 3_600_000, validationTimeoutMs: 1_000 } })

@@ -24,6 +24,7 @@ export class Asking<C extends Connection> {
   readonly #deadlines: Deadlines
   readonly #beside = new Set<Promise<unknown>>()
   readonly #ended = new AbortController()
+  readonly #silent = new WeakSet<Pool<C>>()
 
   /** @param deadlines not a replica's, which forgets them when it is closed by itself */
   constructor(deadlines: Deadlines) {
@@ -32,6 +33,15 @@ export class Asking<C extends Connection> {
 
   /** Within the pool's `validationTimeoutMs` for each step. Never rejects. */
   async position(pool: Pool<C>): Promise<Answer> {
+    // One question upon another would keep a process for ever that may end: the connect under way is to end first.
+    if (this.#silent.has(pool) && pool.resilience.pool.allowExitOnIdle && pool.stats().connecting > 0) return 'silent'
+    const answer = await this.#position(pool)
+    if (answer === 'silent') this.#silent.add(pool)
+    else this.#silent.delete(pool)
+    return answer
+  }
+
+  async #position(pool: Pool<C>): Promise<Answer> {
     const limitMs = pool.resilience.pool.validationTimeoutMs
     const ask = ({ connection }: Lease<C>) =>
       this.#deadlines.limit(limitMs, unanswered, (signal) => read(pool, connection, signal))
