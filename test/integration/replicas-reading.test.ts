@@ -11,6 +11,7 @@ import { sql as sql1 } from 'drizzle-orm-1'
 import { withReplicas as withReplicas1 } from 'drizzle-orm-1/pg-core'
 import { drizzle as drizzle1 } from 'drizzle-orm-1/postgres-js'
 import { CamelCasePlugin, Kysely, sql as kyselySql } from 'kysely'
+import type postgres from 'postgres'
 import { type Replicated, startReplicated } from '../support/replicated.js'
 import { until } from '../support/until.js'
 import { createMarks, type Schema } from './orms.js'
@@ -292,6 +293,27 @@ describe('kysely', () => {
     await until(() => replicasOf(pool).pools.every((one) => one.stats().leased === 0), {
       what: 'its connection to be back',
     })
+  })
+})
+
+describe('a client on the replicas', () => {
+  it('F3: begins sessions and transactions on the primary, inside of a session as parts of that', async () => {
+    const pool = await checked(createPool(servers.primary.url(), { replicas: urls(), resilience }))
+    const client = createClient(pool)
+    const reading = client.on(replicasOf(pool))
+    const backend = async (sql: postgres.ISql) =>
+      (
+        await sql<{ pid: number; standby: boolean }[]>`select pg_backend_pid() as pid, pg_is_in_recovery() as standby`
+      )[0]
+    await client.session({}, async (session) => {
+      const here = await backend(session)
+      expect(here).toMatchObject({ standby: false })
+      expect(await backend(reading)).toEqual(here)
+      expect(await reading.session({}, backend)).toEqual(here)
+      expect(await reading.begin(backend)).toEqual(here)
+    })
+    expect(await reading.session({}, backend)).toMatchObject({ standby: false })
+    expect(await backend(reading)).toMatchObject({ standby: true })
   })
 })
 

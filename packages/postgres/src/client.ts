@@ -173,6 +173,8 @@ export function createClient(pool: PostgresPool): Client {
   /** @param bound who lends the connections; without one, whoever is around in the call chain */
   const facade = (bound?: Source<PostgresConnection>): Client => {
     const source = (): Source<PostgresConnection> => bound ?? pool.source
+    // Replicas lend to statements alone: what holds a connection is the primary's, and a part of what is around it.
+    const sessionSource = (): Source<PostgresConnection> => (bound?.repeatable === true ? pool.source : source())
 
     const transaction = <T>(
       options: TransactionOptions,
@@ -197,7 +199,7 @@ export function createClient(pool: PostgresPool): Client {
       transaction: <T>(options: TransactionOptions, run: Body<T>, circumstances?: Circumstances<T>): Promise<T> =>
         transaction(options, run, circumstances),
       session: <T>(options: SessionOptions, run: SessionBody<T>): Promise<T> =>
-        pool.session((begun, context) => run(facade(begun), context), options, source()),
+        pool.session((begun, context) => run(facade(begun), context), options, sessionSource()),
       begin: async (a: unknown, b?: unknown) =>
         typeof a === 'string' ? begin(parseModes(a), asBody(b)) : begin({}, asBody(a)),
       async reserve(): Promise<ReservedSql> {

@@ -12,6 +12,7 @@ export {
   type ReadYourWrites,
   type ReadYourWritesOptions,
   type RegisteredBreaker,
+  type ReplicaState,
   type ReplicaStats,
   type ReplicasStats,
   withReadYourWrites,
