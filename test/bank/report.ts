@@ -1,6 +1,6 @@
 // What came of it, as a person reads it. Times are this machine's; the ratios are taken within a round.
 
-import { spread } from '../bench/harness.js'
+import { spread } from '../bench/spread.js'
 import type { Score } from './compare.js'
 
 /** From so many attempts up to and including so many: with at most 5 retries there are no more than 6. */

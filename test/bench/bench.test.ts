@@ -1,14 +1,19 @@
 // The benches run through and print every row. How fast anything was is for people to judge, on a machine at rest.
 
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from '@jest/globals'
 import { benches } from './benches.js'
-import { type Result, spread } from './harness.js'
+import type { Result } from './harness.js'
+import { families } from './orms/families.js'
+import { loads } from './orms/loads.js'
+import type { LoadResult } from './orms/measure.js'
+import { wireNames } from './orms/wire.js'
+import { spread } from './spread.js'
 
 /** Built by `tsc -b`, as it runs on the packages' own exports. */
 const main = fileURLToPath(new URL('../dist/bench/main.js', import.meta.url))
@@ -18,12 +23,23 @@ async function bench(...args: string[]): Promise<string> {
   return stdout
 }
 
+async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'moorings-bench-'))
+  try {
+    await body(folder)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
 describe('npm run bench -- --quick', () => {
+  // Some ten seconds of work each, half a minute that of the ORMs; on a machine that has other things to do it takes its time.
+  const patience = 300_000
+
   it.each(benches.map(({ name, contests }) => [name, contests] as const))(
     'prints a row for everything in %s, its numbers also as JSON',
-    async (name, contests) => {
-      const folder = await mkdtemp(join(tmpdir(), 'moorings-bench-'))
-      try {
+    (name, contests) =>
+      inFolder(async (folder) => {
         const json = join(folder, 'results.json')
         const printed = await bench(name, '--quick', '--rounds', '3', '--json', json)
         const { results }: { results: Result[] } = JSON.parse(await readFile(json, 'utf8'))
@@ -42,19 +58,60 @@ describe('npm run bench -- --quick', () => {
           // A waiter left behind each time is some 500 bytes; compilers, in so short a run, leave some 20.
           for (const { subject, kept } of rows) if (subject.startsWith('moorings')) expect(kept).toBeLessThan(100)
         }
-      } finally {
-        await rm(folder, { recursive: true })
-      }
-    },
-    // Some ten seconds of work; on a machine that has other things to do it takes its time.
-    300_000,
+      }),
+    patience,
   )
 
-  it('knows its benches', async () => {
-    await expect(bench('pol')).rejects.toMatchObject({
-      code: 2,
-      stderr: 'There is no bench "pol"; there are: pool, micro\n',
-    })
+  it(
+    'puts every load on every subject of orms, over every wire and by every number of callers, and draws what came of it',
+    () =>
+      inFolder(async (folder) => {
+        const json = join(folder, 'results.json')
+        const printed = await bench('orms', '--quick', '--json', json, '--charts', join(folder, 'charts'))
+        const { loads: results }: { loads: LoadResult[] } = JSON.parse(await readFile(json, 'utf8'))
+
+        const all = families.flatMap((family) => loads.map((load) => ({ family, load: load.name })))
+        expect(results.map(({ family, load }) => ({ family, load }))).toEqual(
+          all.map(({ family, load }) => ({ family: family.name, load })),
+        )
+        expect(new Set(results.map(({ wire }) => wire))).toEqual(new Set(wireNames))
+        expect(new Set(results.map(({ callers }) => callers))).toEqual(new Set([1, 10, 100]))
+        for (const [place, { family }] of all.entries()) {
+          const { rows = [], wire } = results[place] ?? {}
+          const expected = family.subjects.filter(({ floor }) => !floor || wire === 'loopback').map(({ name }) => name)
+          const served = rows.filter(({ subject }) => subject !== 'pgbench')
+          expect(served.map(({ subject }) => subject)).toEqual(expected)
+          expect(rows[0]?.ratio).toEqual({ median: 1, low: 1, high: 1 })
+          for (const { ratio, perSecond, cpuRatio, cpu, p50Ms, p99Ms, rss, heap } of served) {
+            const spreads = [ratio, perSecond, cpuRatio ?? {}, cpu ?? {}].map((one) => Object.values(one))
+            expect(spreads.map(({ length }) => length)).toEqual([3, 3, 3, 3])
+            for (const number of [...spreads.flat(), p50Ms, p99Ms, rss, heap]) expect(number).toBeGreaterThan(0)
+          }
+        }
+        // Who is not there is not passed over.
+        const asked = results.some(({ rows }) => rows.some(({ subject }) => subject === 'pgbench'))
+        expect(printed).toContain(asked ? '\npgbench (PostgreSQL) ' : '\npgbench: not found')
+        expect(new Set(await readdir(join(folder, 'charts')))).toEqual(
+          new Set(all.map(({ family, load }) => `${family.name}-${load}.svg`)),
+        )
+      }),
+    patience,
+  )
+
+  it.each([
+    [['pol'], 'There is no bench "pol"; there are: pool, micro, drizzle, kysely, raw, orms'],
+    [['raw', '--loads', 'select,delete'], '--loads takes some of these: select, insert, transaction, rows, mixed'],
+    [['raw', '--wires', '2ms'], '--wires takes some of these: loopback, 1ms, 5ms'],
+    [['raw', '--callers', '1,many'], '--callers takes an integer >= 1'],
+    [['raw', '--connections', '0'], '--connections takes an integer >= 1'],
+    [['raw', '--turn', '0.5'], '--turn takes an integer >= 1'],
+    [['--rounds', '0'], '--rounds takes an integer >= 1'],
+  ])('refuses %j, and says what there is', async (args, stderr) => {
+    await expect(bench(...args)).rejects.toMatchObject({ code: 2, stderr: `${stderr}\n` })
+  })
+
+  it('refuses options that do not exist', async () => {
+    await expect(bench('--fast')).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining("'--fast'") })
   })
 })
 

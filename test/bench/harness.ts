@@ -1,10 +1,11 @@
 // Compares things that do the same work: by turns, over several rounds, so that what slows the machine down for a while
 // slows all of them down. Each lives in a process of its own, as in an application, where no other one's shapes and
-// garbage are in its compiler's way. What counts are the ratios within a round; the times are this machine's.
+// garbage are in its compiler's way. What counts are the ratios within a round; the times are this machine's. They are
+// of the processor, collectors and compilers included, whoever else keeps the machine busy: this is for what waits for
+// nothing. What talks to a server is compared in orms/.
 
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { Child } from './child.js'
+import { type Spread, spread } from './spread.js'
 
 /** One of those that are compared. */
 export interface Subject {
@@ -25,11 +26,6 @@ export interface Contest {
   readonly name: string
   /** In one round. */
   readonly operations: number
-  /**
-   * `processor`: what the process uses, collectors and compilers included, whoever else keeps the machine busy. For what
-   * waits for nothing. `wall`: what passes, for what talks to a server.
-   */
-  readonly time: 'processor' | 'wall'
   readonly subjects: readonly Subject[]
 }
 
@@ -58,13 +54,6 @@ export interface Garbage {
   readonly bytes: number | undefined
 }
 
-/** The median, and the quartiles around it. */
-export interface Spread {
-  readonly median: number
-  readonly low: number
-  readonly high: number
-}
-
 export interface Row {
   readonly subject: string
   /** Of its time to the first subject's, in the same round. */
@@ -81,18 +70,11 @@ export interface Result {
   readonly bench: string
   readonly contest: string
   readonly operations: number
-  readonly time: Contest['time']
   readonly rows: readonly Row[]
 }
 
 /** Rounds that do not count: compilers take their time. */
 const WARM_UPS = 2
-
-/**
- * Collections are asked for before each turn, which otherwise throws away the code of what has not run since the last
- * few; and a young generation of one size is what an application that has run for a while ends up with.
- */
-const FLAGS = ['--expose-gc', '--no-flush-bytecode', '--min-semi-space-size=16', '--unhandled-rejections=strict']
 
 export async function measure(bench: string, contest: Contest, { rounds, quick }: Plan): Promise<Result> {
   const operations = quick ? Math.ceil(contest.operations / 20) : contest.operations
@@ -123,7 +105,7 @@ export async function measure(bench: string, contest: Contest, { rounds, quick }
       })
     }
     for (const run of runs) await run.end()
-    return { bench, contest: contest.name, operations, time: contest.time, rows }
+    return { bench, contest: contest.name, operations, rows }
   } finally {
     for (const run of runs) run.kill()
   }
@@ -133,45 +115,23 @@ export async function measure(bench: string, contest: Contest, { rounds, quick }
 class Run {
   readonly subject: string
   readonly turns: Turn[] = []
-  readonly #child: ChildProcess
-  readonly #ended: Promise<unknown>
+  readonly #child: Child<Order>
 
   constructor(bench: string, contest: string, subject: string) {
     this.subject = subject
-    const file = fileURLToPath(new URL('subject-process.js', import.meta.url))
-    this.#child = fork(file, [bench, contest, subject], { execArgv: FLAGS })
-    this.#ended = once(this.#child, 'exit')
+    const file = new URL('subject-process.js', import.meta.url)
+    this.#child = new Child({ name: subject, file, args: [bench, contest, subject] })
   }
 
-  /** Whoever asks knows what is answered. */
-  async ask<Answer>(order: Order): Promise<Answer> {
-    const answered = new Promise<Answer>((resolve) => this.#child.once('message', resolve))
-    if (this.#child.connected) this.#child.send(order)
-    return Promise.race([answered, this.#ended.then(() => this.#fail())])
+  ask<Answer>(order: Order): Promise<Answer> {
+    return this.#child.ask(order)
   }
 
-  async end(): Promise<void> {
-    this.#child.send({ ask: 'end' } satisfies Order)
-    await this.#ended
-    if (this.#child.exitCode !== 0) this.#fail()
+  end(): Promise<void> {
+    return this.#child.end({ ask: 'end' })
   }
 
   kill(): void {
-    this.#child.kill('SIGKILL')
+    this.#child.kill()
   }
-
-  #fail(): never {
-    throw new Error(`The process of "${this.subject}" ended with ${this.#child.exitCode ?? this.#child.signalCode}`)
-  }
-}
-
-export function spread(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b)
-  const at = (part: number) => {
-    const place = part * (sorted.length - 1)
-    const below = sorted[Math.floor(place)] ?? Number.NaN
-    const above = sorted[Math.ceil(place)] ?? Number.NaN
-    return below + (above - below) * (place - Math.floor(place))
-  }
-  return { median: at(0.5), low: at(0.25), high: at(0.75) }
 }

@@ -1,42 +1,66 @@
-// npm run bench -- [names] [--rounds N] [--quick] [--json file]
+// npm run bench -- [names] [--quick] [--rounds N] [--json file]
+//     and for what talks to a server (drizzle, kysely, raw; or orms, which is all three):
+//     [--loads select,insert] [--callers 1,10] [--wires loopback,1ms] [--connections N] [--turn MS] [--charts folder]
+//     [--profile folder]
 //
-// Without names all benches run. Tables go to stdout; `--json` writes the same numbers to a file.
+// Without names all benches run, without lists all that is in them. Tables go to stdout; `--json` writes the same numbers to
+// a file, `--charts docs/bench` draws them, `--profile` leaves a profile of each subject's processor time.
 
 import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
-import { parseArgs } from 'node:util'
 import { benches } from './benches.js'
 import { measure, type Result } from './harness.js'
+import { readOptions } from './options.js'
+import { writeCharts } from './orms/charts.js'
+import { families } from './orms/families.js'
+import { loadTable } from './orms/load-table.js'
+import { type LoadResult, measureLoad } from './orms/measure.js'
+import { findPgbench } from './orms/pgbench.js'
+import { openScene } from './orms/scene.js'
 import { table } from './table.js'
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { rounds: { type: 'string' }, quick: { type: 'boolean', default: false }, json: { type: 'string' } },
-})
-const { quick, json } = values
-const rounds = Number(values.rounds ?? (quick ? 3 : 11))
-if (!Number.isInteger(rounds) || rounds < 1) fail('--rounds takes an integer >= 1')
-for (const name of positionals) {
-  if (benches.some((bench) => bench.name === name)) continue
-  fail(`There is no bench "${name}"; there are: ${benches.map((bench) => bench.name).join(', ')}`)
-}
-
+const { names, rounds, quick, json, charts, plan } = readOptions(process.argv.slice(2))
 const processors = cpus()
 const machine = { node: process.version, processor: processors[0]?.model ?? 'unknown', cores: processors.length }
-console.log(`Node ${machine.node}, ${machine.cores} × ${machine.processor}; ${rounds} rounds, medians and quartiles`)
+console.log(`Node ${machine.node}, ${machine.cores} × ${machine.processor}; medians and quartiles`)
 
 const results: Result[] = []
-for (const bench of benches) {
-  if (positionals.length > 0 && !positionals.includes(bench.name)) continue
+for (const bench of benches.filter(({ name }) => names.includes(name))) {
   for (const contest of bench.contests) {
     const result = await measure(bench.name, contest, { rounds, quick })
     results.push(result)
     console.log(`\n${table(result)}`)
   }
 }
-if (json !== undefined) await writeFile(json, `${JSON.stringify({ ...machine, rounds, quick, results }, null, 2)}\n`)
+const asked = families.filter(({ name }) => names.includes(name))
+const server = asked.length > 0 ? await measureLoads() : undefined
+if (json !== undefined) {
+  const written = { ...machine, rounds, quick, results, ...server }
+  await writeFile(json, `${JSON.stringify(written, null, 2)}\n`)
+}
 
-function fail(message: string): never {
-  console.error(message)
-  process.exit(2)
+async function measureLoads(): Promise<{ wires: object; loads: LoadResult[] }> {
+  const { connections, wires: names, turnMs, rounds } = plan
+  const scene = await openScene(names, quick)
+  const loads: LoadResult[] = []
+  try {
+    const pgbench =
+      (await findPgbench()) ?? 'pgbench: not found on the PATH, so that nobody says what the server can do'
+    console.log(`\n${connections} connections; ${rounds} rounds of ${turnMs} ms; ${pgbench}`)
+    for (const { name, addsMs } of scene.wires.values()) {
+      if (addsMs !== undefined) console.log(`The wire of ${name} makes a select 1 slower by ${addsMs.toFixed(2)} ms`)
+    }
+    for (const family of asked) {
+      for (const load of plan.loads) {
+        for await (const result of measureLoad(family, load, scene.wires, plan)) {
+          loads.push(result)
+          console.log(`\n${loadTable(result)}`)
+        }
+      }
+    }
+    if (charts !== undefined) await writeCharts(charts, loads)
+    return { wires: Object.fromEntries([...scene.wires.values()].map(({ name, addsMs }) => [name, addsMs])), loads }
+  } finally {
+    await scene.end()
+  }
 }

@@ -10,7 +10,6 @@ export const micro: Bench = {
     {
       name: 'parts of the pool',
       operations: 1_000_000,
-      time: 'processor',
       subjects: [
         { name: 'systemClock.now()', start: async () => clock },
         { name: 'a deadline set and met', start: deadline },
@@ -20,7 +19,6 @@ export const micro: Bench = {
     {
       name: 'a call',
       operations: 200_000,
-      time: 'processor',
       subjects: [
         { name: 'without a breaker', start: async () => called((action) => action()) },
         { name: 'behind a closed breaker', start: async () => behind(() => {}) },

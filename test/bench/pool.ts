@@ -25,7 +25,7 @@ function contest(name: string, run: (peer: Peer, operations: number) => Promise<
       return { run: (operations: number) => run(peer, operations), end: () => peer.end() }
     },
   }))
-  return { name, operations, time: 'processor', subjects }
+  return { name, operations, subjects }
 }
 
 async function callByMany(peer: Peer, operations: number): Promise<number> {

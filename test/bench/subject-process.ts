@@ -3,7 +3,8 @@
 import { PerformanceObserver } from 'node:perf_hooks'
 import { setImmediate } from 'node:timers/promises'
 import { benches } from './benches.js'
-import { type Garbage, type Order, spread, type Turn, type Work } from './harness.js'
+import type { Garbage, Order, Turn, Work } from './harness.js'
+import { spread } from './spread.js'
 
 /** Times that garbage is counted. */
 const SAMPLES = 5
@@ -14,13 +15,8 @@ const work = await contest?.subjects.find(({ name }) => name === subjectName)?.s
 if (contest === undefined || work === undefined) {
   throw new Error(`There is no "${subjectName}" in "${contestName}" of "${benchName}"`)
 }
-const now = contest.time === 'wall' ? wallTime : processorTime
 
-function wallTime(): number {
-  return Number(process.hrtime.bigint())
-}
-
-function processorTime(): number {
+function now(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) * 1e3
 }

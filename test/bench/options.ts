@@ -1,0 +1,102 @@
+// What is asked for on the command line; whatever is wrong with it is told, with what is allowed.
+
+import { parseArgs } from 'node:util'
+import { benches } from './benches.js'
+import { families } from './orms/families.js'
+import { loads } from './orms/loads.js'
+import { type Plan as LoadPlan, usual } from './orms/plan.js'
+import { wireNames } from './orms/wire.js'
+
+export interface Asked {
+  /** Of benches and of families. */
+  readonly names: readonly string[]
+  readonly rounds: number
+  readonly quick: boolean
+  readonly json: string | undefined
+  readonly charts: string | undefined
+  readonly plan: LoadPlan
+}
+
+/** All of the ORMs' families, by one name. */
+const orms = 'orms'
+
+export function readOptions(args: readonly string[]): Asked {
+  const { values, positionals } = parse(args)
+  const { quick, json, charts, profile: profiles } = values
+  const names = [...benches, ...families].map(({ name }) => name)
+  const asked = positionals.map((name) => oneOf(`There is no bench "${name}"; there are`, name, [...names, orms]))
+  const rounds = wholeNumber('--rounds', values.rounds)
+  return {
+    names:
+      asked.length === 0
+        ? names
+        : names.filter((name) => asked.includes(name) || (asked.includes(orms) && ofOrms(name))),
+    rounds: rounds ?? (quick ? 3 : 11),
+    quick,
+    json,
+    charts,
+    plan: {
+      loads: list(
+        '--loads',
+        values.loads,
+        loads.map(({ name }) => name),
+      ).flatMap((name) => loads.filter((load) => load.name === name)),
+      callers: values.callers?.split(',').map((number) => wholeNumber('--callers', number) ?? 1) ?? usual.callers,
+      wires: list('--wires', values.wires, wireNames),
+      connections: wholeNumber('--connections', values.connections) ?? usual.connections,
+      rounds: rounds ?? (quick ? 2 : 7),
+      turnMs: wholeNumber('--turn', values.turn) ?? (quick ? 40 : 400),
+      warmUpMs: quick ? 40 : 1_500,
+      quick,
+      profiles,
+    },
+  }
+}
+
+function ofOrms(name: string): boolean {
+  return families.some((family) => family.name === name)
+}
+
+function parse(args: readonly string[]) {
+  const text = { type: 'string' } as const
+  const options = {
+    rounds: text,
+    quick: { type: 'boolean', default: false },
+    json: text,
+    charts: text,
+    loads: text,
+    callers: text,
+    wires: text,
+    connections: text,
+    turn: text,
+    profile: text,
+  } as const
+  try {
+    return parseArgs({ args: [...args], allowPositionals: true, options })
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error))
+  }
+}
+
+function list<Name extends string>(
+  option: string,
+  given: string | undefined,
+  allowed: readonly Name[],
+): readonly Name[] {
+  return given?.split(',').map((name) => oneOf(`${option} takes some of these`, name, allowed)) ?? allowed
+}
+
+function oneOf<Name extends string>(problem: string, given: string, allowed: readonly Name[]): Name {
+  return allowed.find((name) => name === given) ?? refuse(`${problem}: ${allowed.join(', ')}`)
+}
+
+function wholeNumber(option: string, given: string | undefined): number | undefined {
+  if (given === undefined) return undefined
+  const number = Number(given)
+  return Number.isInteger(number) && number >= 1 ? number : refuse(`${option} takes an integer >= 1`)
+}
+
+function refuse(message: string): never {
+  console.error(message)
+  process.exit(2)
+}

@@ -1,0 +1,124 @@
+// Drizzle on Moorings, on the stock drivers, and on nothing.
+
+import { drizzle as drizzleMoorings } from '@moorings/drizzle/postgres-js'
+import { between, eq, sql } from 'drizzle-orm'
+import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres'
+import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
+import { drizzle } from 'drizzle-orm/postgres-js'
+import pg from 'pg'
+import postgres from 'postgres'
+import { poolOf } from './ours.js'
+import { type Family, type Operations, type Settings, sharedByAll } from './subject.js'
+import { accounts, entries, memo, rowsAtOnce } from './tables.js'
+
+export const drizzleFamily: Family = {
+  name: 'drizzle',
+  subjects: [
+    {
+      name: 'drizzle + postgres.js',
+      open({ url, connections }) {
+        const client = postgres(url, { max: connections })
+        return sharedByAll(operations(drizzle(client)), () => client.end())
+      },
+    },
+    {
+      name: 'drizzle + moorings',
+      open(settings: Settings) {
+        const db = drizzleMoorings({ connection: settings.url, resilience: poolOf(settings.connections) })
+        return sharedByAll(operations(db), () => db.$client.end())
+      },
+    },
+    {
+      name: 'drizzle + pg',
+      open({ url, connections }) {
+        const pool = new pg.Pool({ connectionString: url, max: connections })
+        return sharedByAll(operations(drizzlePg(pool)), () => pool.end())
+      },
+    },
+    {
+      // As Drizzle's documentation advises for speed.
+      name: 'drizzle + postgres.js, .prepare()',
+      open({ url, connections }) {
+        const client = postgres(url, { max: connections })
+        return sharedByAll(preparedOperations(drizzle(client)), () => client.end())
+      },
+    },
+    {
+      name: 'drizzle + nothing',
+      floor: true,
+      open: () => sharedByAll(operations(drizzle(nothing())), async () => {}),
+    },
+  ],
+}
+
+function operations(db: PgDatabase<PgQueryResultHKT>): Operations {
+  return {
+    select: (id) => db.select().from(accounts).where(eq(accounts.id, id)),
+    insert: (account) => db.insert(entries).values({ account, amount: 1, memo }),
+    transaction: (id) =>
+      db.transaction(async (tx) => {
+        const [account] = await tx.select().from(accounts).where(eq(accounts.id, id))
+        if (account === undefined) throw new Error(`There is no account ${id}`)
+        await tx
+          .update(accounts)
+          .set({ balance: account.balance + 1 })
+          .where(eq(accounts.id, id))
+        await tx.insert(entries).values({ account: id, amount: 1, memo })
+      }),
+    rows: (first) =>
+      db
+        .select()
+        .from(accounts)
+        .where(between(accounts.id, first, first + rowsAtOnce - 1)),
+  }
+}
+
+/** In a transaction a statement is built each time, too: it is prepared of its `tx`. */
+function preparedOperations(db: PgDatabase<PgQueryResultHKT>): Operations {
+  const select = db
+    .select()
+    .from(accounts)
+    .where(eq(accounts.id, sql.placeholder('id')))
+    .prepare('select')
+  const insert = db
+    .insert(entries)
+    .values({ account: sql.placeholder('account'), amount: 1, memo })
+    .prepare('insert')
+  const rows = db
+    .select()
+    .from(accounts)
+    .where(between(accounts.id, sql.placeholder('first'), sql.placeholder('last')))
+    .prepare('rows')
+  return {
+    select: (id) => select.execute({ id }),
+    insert: (account) => insert.execute({ account }),
+    transaction: (id) =>
+      db.transaction(async (tx) => {
+        const [account] = await tx.select().from(accounts).where(eq(accounts.id, id)).prepare('select').execute()
+        if (account === undefined) throw new Error(`There is no account ${id}`)
+        await tx
+          .update(accounts)
+          .set({ balance: account.balance + 1 })
+          .where(eq(accounts.id, id))
+          .prepare('update')
+          .execute()
+        await tx.insert(entries).values({ account: id, amount: 1, memo }).prepare('insert').execute()
+      }),
+    rows: (first) => rows.execute({ first, last: first + rowsAtOnce - 1 }),
+  }
+}
+
+/** A client of postgres.js that never connects: every answer is there already. */
+function nothing(): postgres.Sql {
+  const row = (id: number) => [id, `Owner of account ${id}`, 1_000, true, '2024-01-01 00:00:00+00']
+  const one = [row(1)]
+  const many = Array.from({ length: rowsAtOnce }, (_, n) => row(n + 1))
+  const client = Object.assign(postgres(), {
+    unsafe(text: string, parameters: readonly unknown[]) {
+      const rows = !text.startsWith('select') ? [] : parameters.length === 1 ? one : many
+      return Object.assign(Promise.resolve(rows), { values: () => Promise.resolve(rows) })
+    },
+    begin: async (body: (sql: unknown) => unknown) => body(client),
+  })
+  return client
+}
