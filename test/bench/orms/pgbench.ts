@@ -1,7 +1,8 @@
 // PostgreSQL's own program for such loads, written in C, where it is installed: as fast as the server lets anybody be.
 
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -101,11 +102,12 @@ export class Pgbench implements Competitor {
   }
 
   async end(): Promise<void> {
-    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true })
+    this.kill()
   }
 
   kill(): void {
     this.#abort.abort()
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
   }
 }
 
