@@ -177,8 +177,8 @@ export interface TransactionSettings {
 export interface Statement {
   readonly text: string
   readonly values?: readonly unknown[]
-  /** Keep it as a prepared statement on the connection. */
-  readonly prepare?: boolean
+  /** Keep it as a prepared statement on the connection. `repeated`: if it comes again and again. */
+  readonly prepare?: boolean | 'repeated'
 }
 
 export interface ExecuteOptions {
@@ -224,6 +224,8 @@ export interface Connection {
   readonly waitingSince: number | undefined
   /** Statements it was given so far. */
   readonly statements: number
+  /** Whether another one would serve better, for what this one has gathered: it is closed when it is given back. */
+  readonly worn?: boolean
   /**
    * What was left of the session since `reset` or `keepState`: `dirty` can be undone by `reset`, `spoilt` by nothing.
    * Read at every return: to be had without asking the server.

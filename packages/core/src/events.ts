@@ -18,6 +18,8 @@ export type CloseReason =
   | 'lifetime'
   /** Borrowed `maxUses` times. */
   | 'uses'
+  /** Another one serves better, for what this one has gathered: statements it prepared that nobody asks for any more. */
+  | 'worn'
   /** Idle for `idleTimeoutMs`. */
   | 'idle'
   /** `invalidate()`. */

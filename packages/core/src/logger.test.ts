@@ -348,6 +348,7 @@ describe('the level', () => {
     ['overflow', 'debug'],
     ['lifetime', 'debug'],
     ['uses', 'debug'],
+    ['worn', 'debug'],
     ['idle', 'debug'],
     ['epoch', 'debug'],
     ['evicted', 'debug'],

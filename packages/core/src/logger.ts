@@ -309,6 +309,7 @@ const departures: Readonly<Record<CloseReason, readonly [level: Level, message: 
   overflow: ['debug', 'A connection beyond max was closed'],
   lifetime: ['debug', 'A connection reached its lifetime'],
   uses: ['debug', 'A connection was used often enough'],
+  worn: ['debug', 'A connection was full of what is not asked for any more'],
   idle: ['debug', 'A connection was idle for long enough'],
   epoch: ['debug', 'A connection was invalidated'],
   evicted: ['debug', 'A connection was evicted'],

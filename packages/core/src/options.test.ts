@@ -27,7 +27,15 @@ const defaults = {
     onConnect: undefined,
     allowExitOnIdle: false,
   },
-  statement: { timeoutMs: 0, cancelTimeoutMs: 1_000, livenessAfterMs: 10_000, maxResends: 2, idempotentReads: false },
+  statement: {
+    timeoutMs: 0,
+    cancelTimeoutMs: 1_000,
+    livenessAfterMs: 10_000,
+    maxResends: 2,
+    idempotentReads: false,
+    prepare: 'auto',
+    maxPrepared: 256,
+  },
   transaction: {
     retry: {
       maxRetries: 5,

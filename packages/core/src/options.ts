@@ -199,6 +199,21 @@ export interface StatementOptions {
    * the server's own functions that are known to leave something behind (`nextval`, `pg_notify`, `pg_advisory_lock`, …).
    */
   idempotentReads?: boolean | undefined
+  /**
+   * `auto`, the default: what comes again is prepared on each connection, without anybody having asked for it, which spares
+   * the server its parsing and mostly its planning, and the way there a round trip. `never`: only what is asked for, as
+   * with a tagged template of the client's.
+   *
+   * It is left alone in a session in which names may mean something else than in others (another `search_path` or role, a
+   * temporary table), and behind a pooler. A plan that a change of the schema made useless is made anew without anybody
+   * hearing of it; inside a transaction it fails that transaction, which is run again as after a deadlock.
+   */
+  prepare?: 'auto' | 'never' | undefined
+  /**
+   * How many statements a connection may keep prepared by itself. Default 256; 0 = none. When others come to be asked for
+   * than those, the connection is replaced between two uses.
+   */
+  maxPrepared?: number | undefined
 }
 
 /**
@@ -292,6 +307,8 @@ const statement = strictOptions({
   cancelTimeoutMs: milliseconds(1).default(1_000),
   livenessAfterMs: milliseconds(0).default(10_000),
   maxResends: wholeNumber(0).default(2),
+  prepare: word(['auto', 'never']).default('auto'),
+  maxPrepared: wholeNumber(0).default(256),
   idempotentReads: flag().default(false),
 } satisfies Record<keyof StatementOptions, z.ZodType>)
 

@@ -12,6 +12,7 @@ import {
   ReadOnlyEndpointError,
   type Resends,
   type Source,
+  type Statement,
   StatementCancelledError,
   saidIdempotent,
   Transaction,
@@ -31,7 +32,7 @@ import {
   resendsOf,
 } from '@moorings/postgres'
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
-import { binarySerializers, type Codec, type Parameter } from './codec.js'
+import { binarySerializers, type Codec } from './codec.js'
 import { nestIn, type Part, RolledBack } from './part.js'
 import { isReplicaRead } from './replica-reads.js'
 
@@ -476,8 +477,8 @@ export class LeasedConnection implements DatabaseConnection {
     return this.#lease.connection
   }
 
-  #statement({ sql, parameters }: CompiledQuery): { text: string; values: Parameter[] } {
-    return { text: sql, values: parameters.map(this.#values.prepareParameter) }
+  #statement({ sql, parameters }: CompiledQuery): Statement {
+    return { text: sql, values: parameters.map(this.#values.prepareParameter), prepare: 'repeated' }
   }
 
   #cancellable(signal: AbortSignal | undefined): AbortSignal | undefined {

@@ -19,7 +19,7 @@ import type { ReservedSql, Sql, TransactionSql } from 'postgres'
 import { TableCodec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import { streamRows } from './cursor.js'
-import { asLibraryQuery, type LibraryQuery, type LibrarySql, writtenText } from './library.js'
+import { asLibraryQuery, type LibraryQuery, type LibrarySql, type UnsafeOptions, writtenText } from './library.js'
 import { noteStatement } from './noting-writes.js'
 import { OneHandle } from './one-handle.js'
 import { noteOrigin } from './origins.js'
@@ -265,7 +265,8 @@ function speak(template: LibrarySql, carrier: Carrier) {
   }
 
   return Object.assign(sql, {
-    unsafe: (...args: Parameters<LibrarySql['unsafe']>) => adopt(template.unsafe(...args)),
+    unsafe: (text: string, values?: readonly unknown[], options?: UnsafeOptions) =>
+      adopt(template.unsafe(text, values, leftToUs(options))),
     file(path: string, ...args: [values?: unknown, options?: unknown]) {
       const query = template.file(path, ...args)
       adopt(query)
@@ -286,6 +287,14 @@ function speak(template: LibrarySql, carrier: Carrier) {
     array: template.array,
     json: template.json,
   })
+}
+
+/**
+ * `prepare: false` is what the library does where nothing is said, and what Drizzle says where nobody has asked for more: it
+ * leaves it to the connection whether a text is prepared.
+ */
+function leftToUs(options: UnsafeOptions = {}): UnsafeOptions {
+  return options.prepare === true || 'simple' in options ? options : { ...options, prepare: undefined }
 }
 
 /** As postgres.js does: a body may return an array of queries, which are then waited for together. */

@@ -143,6 +143,10 @@ export class PostgresConnection implements Connection {
     return this.#statements.companions.begun ? 'open' : this.#parts.reader.transactionStatus
   }
 
+  get worn(): boolean {
+    return this.#statements.worn
+  }
+
   get statements(): number {
     return this.#statements.count
   }
@@ -180,6 +184,7 @@ export class PostgresConnection implements Connection {
 
   keepState(by: 'set-up' | 'statement'): void {
     this.#statements.companions.forgetBegin()
+    this.#statements.settle()
     this.#marks.keep(by === 'set-up')
   }
 
@@ -254,6 +259,12 @@ export class PostgresConnection implements Connection {
     this.#statements.interrupt(query, error)
   }
 
+  /** Nothing is prepared by itself behind a pooler: whether it finds it again shows too late, in the midst of a transaction. */
+  get keepsPrepared(): boolean {
+    const { route, sql } = this.#parts
+    return route.keepsPrepared && Boolean(sql.options.prepare) && this.#server?.direct !== false
+  }
+
   /** Where the session is the server's own, somebody has dropped it. Elsewhere the next one would not be found either. */
   unprepared(error: unknown): void {
     const { route, sql, unkept } = this.#parts
@@ -310,7 +321,9 @@ export class PostgresConnection implements Connection {
     options: RunOptions & { readonly codec?: Codec } = {},
   ): Promise<Result<Row>> {
     const { text, values, prepare } = statement
-    const query = this.#parts.sql.unsafe(text, values === undefined ? [] : [...values], { prepare: prepare === true })
+    const query = this.#parts.sql.unsafe(text, values === undefined ? [] : [...values], {
+      prepare: prepare === 'repeated' ? undefined : prepare === true,
+    })
     // At once: whoever asked has just made sure that this connection is still the one.
     query.handler = () => {}
     this.run(query, options.codec ?? this.#parts.codec, options)

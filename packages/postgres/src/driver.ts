@@ -43,6 +43,7 @@ import { namedConstraints } from './named-constraints.js'
 import { describeEndpoint, type ParsedConnection, type ServerAddress } from './options.js'
 import { outcomeOf } from './outcome.js'
 import { standbyReads } from './plain-reads.js'
+import { Repeats } from './repeats.js'
 import { Route } from './route.js'
 import { openSocket } from './socket.js'
 import { detailOf } from './violation-detail.js'
@@ -66,6 +67,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
   readonly #statement: Resilience['statement']
   /** postgres.js's own mapping, with the application's `types`. */
   readonly #codec: Codec
+  readonly #repeats: Repeats
   readonly #behindPooler: Resilience['session']['behindPooler']
   readonly #routes = new Map<string, Route>()
   /** Endpoints that do not understand the greeting. */
@@ -84,6 +86,8 @@ export class PostgresDriver implements Driver<PostgresConnection> {
     this.arrays = arrays ?? new ArrayTypes(parsed.fetchTypes)
     this.#deadlines = deadlines
     this.#codec = new TableCodec(parsed.library)
+    const { prepare, maxPrepared } = resilience.statement
+    this.#repeats = new Repeats(prepare === 'never' ? 0 : maxPrepared)
     this.#statement = resilience.statement
     this.#behindPooler = resilience.session.behindPooler
   }
@@ -262,6 +266,7 @@ export class PostgresDriver implements Driver<PostgresConnection> {
       deadlines: this.#deadlines,
       deadlocks: this.deadlocks,
       route: this.#routeTo(endpoint),
+      repeats: this.#repeats,
       unkept: (error) => this.#tell('moorings:prepare:disabled', { endpoint: describeEndpoint(endpoint), error }),
       timeoutMs: this.#statement.timeoutMs,
       cancelTimeoutMs: this.#statement.cancelTimeoutMs,

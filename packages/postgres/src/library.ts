@@ -37,7 +37,10 @@ export interface LibraryQuery extends Promise<unknown> {
   readonly args: readonly unknown[]
   /** As the library has built them; it builds them anew where there are none. */
   parameters?: unknown
-  options: { simple?: boolean; prepare?: boolean }
+  /** As the caller has it: `prepare` is there, and undefined, where it is left to the connection. */
+  options: { simple?: boolean; prepare?: boolean | undefined }
+  /** Whether the server has it prepared already; set when it is given to a connection. */
+  readonly prepared?: unknown
   /** `true`: rows of buffers; `'values'`: rows of arrays; otherwise rows of objects. */
   isRaw?: boolean | 'values'
   onlyDescribe?: boolean
@@ -82,9 +85,18 @@ export interface LibraryTransform {
   row: { from: ((row: LibraryRow) => LibraryRow) | undefined; to?: unknown }
 }
 
+export interface UnsafeOptions {
+  readonly simple?: boolean
+  readonly prepare?: boolean | undefined
+}
+
 export interface LibrarySql {
   (strings: TemplateStringsArray, ...args: unknown[]): unknown
-  unsafe(text: string, values?: readonly unknown[], options?: { simple?: boolean; prepare?: boolean }): LibraryQuery
+  unsafe(
+    text: string,
+    values?: readonly unknown[],
+    options?: { simple?: boolean; prepare?: boolean | undefined },
+  ): LibraryQuery
   file(path: string, values?: unknown, options?: unknown): LibraryQuery
   readonly types: unknown
   readonly typed: unknown
@@ -114,6 +126,23 @@ export function writtenText({ strings, args }: LibraryQuery): string {
     text += `${fragment === undefined ? '$1' : writtenText(fragment)}${string}`
   }
   return text
+}
+
+/** A text as it was given to `unsafe`; undefined for a tagged template. */
+export function textGiven({ strings }: LibraryQuery): string | undefined {
+  return 'raw' in strings ? undefined : strings[0]
+}
+
+/** Whether the library prepares it: a tagged template unless it is told not to, a text when it is told to. */
+export function isPrepared({ options }: LibraryQuery): boolean {
+  if (options.simple === true) return false
+  return 'prepare' in options ? options.prepare === true : true
+}
+
+/** Whether its caller leaves it to the connection to prepare it. The library takes it for no. */
+export function leavesPreparing({ options, cursorFn, onlyDescribe, streaming }: LibraryQuery): boolean {
+  if (options.prepare !== undefined || !('prepare' in options)) return false
+  return cursorFn === undefined && onlyDescribe !== true && streaming !== true
 }
 
 /** The data of a COPY. */

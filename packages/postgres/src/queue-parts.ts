@@ -5,6 +5,7 @@ import type { ArrayTypes } from './array-types.js'
 import type { Asides } from './aside.js'
 import type { LibraryOptions, LibraryQuery } from './library.js'
 import type { LibrarySocket } from './library-socket.js'
+import type { Repeats } from './repeats.js'
 import type { Route } from './route.js'
 import type { SessionMarks } from './session-state.js'
 import type { BackendReader } from './wire.js'
@@ -19,6 +20,8 @@ export interface QueueOwner {
   destroy(reason: MooringsError): void
   /** Why a statement is not to be sent, if it is not. */
   refusalOf(query: LibraryQuery): MooringsError | undefined
+  /** Whether what is prepared by its name is found again. */
+  readonly keepsPrepared: boolean
   /** A statement that was prepared before was not found again, and is prepared anew. */
   unprepared(error: unknown): void
   /** Reads on from a socket that was paused for a COPY whose stream is gone. */
@@ -37,6 +40,8 @@ export interface QueueParts {
   readonly library: LibraryOptions
   readonly send: (query: LibraryQuery) => void
   readonly route: Pick<Route, 'keepsPrepared'>
+  /** Of all connections of the driver. */
+  readonly repeats: Repeats
   readonly timeoutMs: number
   readonly cancelTimeoutMs: number
   /** Adds to the error of a violated constraint what is known of that. It may take a while; it never rejects. */

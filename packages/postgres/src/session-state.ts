@@ -32,6 +32,16 @@ export class SessionMarks {
     return this.#dirty === 0 ? 'clean' : (this.#dirty & bits.other) === 0 ? 'dirty' : 'spoilt'
   }
 
+  /** Whether a setting is not what it was. */
+  get settings(): boolean {
+    return (this.#dirty & bits.settings) !== 0
+  }
+
+  /** Whether there may be temporary tables. */
+  get temporary(): boolean {
+    return (this.#dirty & bits['temporary-tables']) !== 0
+  }
+
   /** One simple query that undoes what is there; empty if there is nothing that can be undone. */
   get undo(): string {
     if (this.#dirty === 0) return ''
@@ -53,9 +63,11 @@ export class SessionMarks {
     this.#dirty |= words[left]
   }
 
-  /** A statement is on its way. What outlives even one that fails is marked now. */
-  sent(text: string): void {
-    if (telling.test(text)) this.#dirty |= leftByText(text)
+  /** A statement is on its way. What outlives even one that fails is marked now. @returns whether there is anything to it */
+  sent(text: string): boolean {
+    const tells = telling.test(text)
+    if (tells) this.#dirty |= leftByText(text)
+    return tells
   }
 
   /**

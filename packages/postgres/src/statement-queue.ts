@@ -11,9 +11,14 @@ import type { Codec } from './codec.js'
 import { Companions } from './companions.js'
 import { type Job, jobFor, keepParameters, mapChunks, mapValue, type RunOptions } from './job.js'
 import { Lately } from './lately.js'
-import { isResult, isStream, type LibraryQuery, textOf } from './library.js'
+import { isPrepared, isResult, isStream, type LibraryQuery, leavesPreparing, textOf } from './library.js'
+import { Names } from './names.js'
+import { Preparing } from './preparing.js'
 import type { QueueOwner, QueueParts } from './queue-parts.js'
 import { behindCursor, cancelled, leftOpen, outOfStep, ranOutside, timedOut } from './statement-errors.js'
+
+/** The server has no such prepared statement: somebody has dropped it, and nothing is said of any other. */
+const notThere = '26000'
 
 export class StatementQueue {
   readonly #owner: QueueOwner
@@ -25,6 +30,8 @@ export class StatementQueue {
   readonly companions: Companions
   readonly #answers: Answers
   readonly #cancelling: Cancelling
+  readonly #names: Names
+  readonly #preparing: Preparing
   #count = 0
   #current: Job | undefined
   #codec: Codec | undefined
@@ -35,11 +42,23 @@ export class StatementQueue {
     this.companions = new Companions(parts)
     this.#answers = new Answers(owner, parts)
     this.#cancelling = new Cancelling(owner, parts)
+    this.#names = new Names(parts.marks, parts.reader)
+    this.#preparing = new Preparing(parts.repeats, this.#names)
   }
 
   /** Statements started so far. */
   get count(): number {
     return this.#count
+  }
+
+  /** Whether a new connection would do better. */
+  get worn(): boolean {
+    return this.#preparing.worn
+  }
+
+  /** What was set or made on the session stays, and names may mean something else from now on. */
+  settle(): void {
+    if (this.#names.moved) this.#preparing.bar()
   }
 
   get activity(): 'idle' | 'running' | 'cancelling' {
@@ -117,13 +136,26 @@ export class StatementQueue {
     this.#use(job.codec)
     const { query } = job
     mapChunks(job, this.#parts.arrays, () => this.#owner.lost !== undefined)
-    if (query.options.prepare !== false) keepParameters(query, (error) => this.#owner.unprepared(error))
+    if (job.lead !== undefined) this.#names.begins(job.lead.text)
+    if (leavesPreparing(query) && this.#owner.keepsPrepared) this.#preparing.choose(query, this.#inTransaction(job))
+    if (isPrepared(query)) keepParameters(query, (error) => this.#renewed(error))
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
     job.writtenBefore = this.#parts.librarySocket.written
     if (job.lead !== undefined) this.#count++
     this.companions.send(job)
-    this.#parts.marks.sent(textOf(query))
+    this.#preparing.given(query)
+    const text = textOf(query)
+    if (this.#parts.marks.sent(text)) this.#names.calls(text)
+  }
+
+  #inTransaction(job: Job): boolean {
+    return job.lead !== undefined || this.#parts.reader.transactionStatus !== 'idle'
+  }
+
+  #renewed(error: unknown): void {
+    this.#owner.unprepared(error)
+    this.#preparing.renewed(this.#owner.classify(error, 'statement').code !== notThere)
   }
 
   /**
@@ -172,6 +204,7 @@ export class StatementQueue {
     }
     job.settled = true
     if (changedRows(value)) this.companions.changed()
+    this.#preparing.carriedOut(job.query)
     this.#unbegun(job, true)
     try {
       if (!job.told) mapValue(job, value, this.#parts.arrays)
@@ -215,6 +248,7 @@ export class StatementQueue {
     this.#lately.ended(text)
     if (reader.tags !== 0) {
       marks.answered(reader.tags, reader.sets, text)
+      this.#names.set(text)
       reader.forgetTags()
     }
     // Whoever hears of its end may give the connection back.

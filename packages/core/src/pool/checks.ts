@@ -69,7 +69,8 @@ export class Checks<C extends Connection> {
     const { maxUses } = this.#parts.options
     if (entry.stale) return 'epoch'
     if (now >= entry.expiresAt) return 'lifetime'
-    return maxUses > 0 && entry.uses >= maxUses ? 'uses' : undefined
+    if (maxUses > 0 && entry.uses >= maxUses) return 'uses'
+    return entry.connection.worn === true ? 'worn' : undefined
   }
 
   /** Whether it cannot be lent at once. */

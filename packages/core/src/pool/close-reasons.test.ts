@@ -40,6 +40,13 @@ const scenes: Readonly<Record<CloseReason, Scene>> = {
     error: false,
   },
   uses: { options: { maxUses: 1 }, run: (_, lease) => lease.release(), error: false },
+  worn: {
+    run(_, lease) {
+      lease.connection.worn = true
+      lease.release()
+    },
+    error: false,
+  },
   idle: {
     options: { idleTimeoutMs: minute },
     async run({ clock }, lease) {

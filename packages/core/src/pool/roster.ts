@@ -35,6 +35,7 @@ const reasons: readonly CloseReason[] = [
   'overflow',
   'lifetime',
   'uses',
+  'worn',
   'idle',
   'epoch',
   'evicted',

@@ -55,6 +55,7 @@ export const usual: Endpoint = { host: 'db.test', port: 5432 }
 type LostListener = (reason: MooringsError, how: 'lost' | 'destroyed') => void
 
 export class FakeConnection implements Connection {
+  worn = false
   readonly id: number
   readonly epoch: number
   readonly endpoint: Endpoint

@@ -75,6 +75,7 @@ export function mayLeave(model: PoolModel, member: Member, reason: CloseReason):
     overflow: free && lives.size >= size.max,
     lifetime: free && old(model, member, lifetimeJitter),
     uses: free && maxUses > 0 && uses >= maxUses,
+    worn: false,
     idle: free && idleTimeoutMs > 0 && now - idleSince >= idleTimeoutMs && lives.size >= size.min,
     epoch: free && stale,
     evicted: model.evicting.has(id),
