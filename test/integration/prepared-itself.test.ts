@@ -1,10 +1,13 @@
 // Statements that are prepared though nobody has asked for it: which, where, and that nobody notices it but by the clock.
 
 import { describe, expect, it } from '@jest/globals'
+import { ConnectionLostError, StatementTimeoutError } from '@moorings/core'
+import { ResilientPostgresDialect, withTransaction } from '@moorings/kysely'
 import { createClient } from '@moorings/postgres'
+import { CompiledQuery, Kysely } from 'kysely'
 import { eventsOf } from './events.js'
 import { byFunction, type Db, type Orm, orms, type ResilienceOptions, type Runner } from './orms.js'
-import { useScene } from './scene.js'
+import { errorOf, useScene, within } from './scene.js'
 
 const scene = useScene()
 const one = { min: 1, max: 1, overflow: 0 }
@@ -180,6 +183,102 @@ describe.each(byFunction)('$name: a table that changes', (orm: Orm) => {
     )
     expect(attempts).toBe(2)
     expect(await scene.marks()).toEqual(['once'])
+  })
+})
+
+describe('parameters whose types change', () => {
+  const text = 'select id from accounts where id = $1'
+  const bigger = '5000000000'
+
+  /** Through the client, as Drizzle does, and with text for values, as Kysely does. */
+  async function accounts(max = 1, statement: ResilienceOptions['statement'] = {}) {
+    await scene.admin.query(
+      'drop table if exists accounts; create table accounts (id int); insert into accounts values (1)',
+    )
+    const db = scene.open(orms[1] as Orm, { pool: { min: max, max, overflow: 0 }, statement })
+    const kysely = new Kysely<unknown>({ dialect: new ResilientPostgresDialect({ client: db.pool }) })
+    const ask = async (id: unknown, on = kysely) =>
+      (await on.executeQuery<{ id: unknown }>(CompiledQuery.raw(text, [id]))).rows
+    for (let i = 0; i < 8; i++) await Promise.all(Array.from({ length: max }, () => ask(1)))
+    return { db, kysely, ask }
+  }
+  const widen = () =>
+    scene.admin.query(`alter table accounts alter column id type bigint; insert into accounts values (${bigger})`)
+
+  it('a single statement finds what is only there since then', async () => {
+    const { db, ask } = await accounts()
+    await widen()
+    for (let i = 0; i < 3; i++) expect(await ask(bigger)).toEqual([{ id: bigger }])
+    expect(db.pool.stats()).toMatchObject({ lost: 0, created: 1 })
+  })
+
+  it('so it does when the type is another one altogether', async () => {
+    const { ask } = await accounts()
+    await scene.admin.query('alter table accounts alter column id type text')
+    for (let i = 0; i < 3; i++) expect(await ask('1')).toEqual([{ id: '1' }])
+  })
+
+  it('a value that is wrong is refused as ever, and the statement stays prepared', async () => {
+    const { db, ask } = await accounts()
+    for (let i = 0; i < 3; i++) {
+      await expect(ask('one')).rejects.toMatchObject({ code: '22P02' })
+      expect(await ask(1)).toEqual([{ id: 1 }])
+    }
+    expect(await kept(db)).toEqual([text])
+    const uses = async () => {
+      const [row] = await db.query('select generic_plans + custom_plans as n from pg_prepared_statements')
+      return Number(row?.n)
+    }
+    const before = await uses()
+    await ask(1)
+    expect(await uses()).toBe(before + 1)
+  })
+
+  it('within transactions it is refused once for all connections', async () => {
+    const { kysely, ask } = await accounts(3)
+    await widen()
+    const inTransaction = () => kysely.transaction().execute((tx) => ask(bigger, tx))
+    await expect(inTransaction()).rejects.toMatchObject({ code: '22003' })
+    for (let i = 0; i < 3; i++) {
+      expect(await Promise.all([1, 2, 3].map(inTransaction))).toEqual(Array(3).fill([{ id: bigger }]))
+    }
+  })
+
+  it('within one that is run again nobody hears of it where it is sure', async () => {
+    const { kysely, ask } = await accounts(3)
+    await scene.admin.query('alter table accounts alter column id type text')
+    let attempts = 0
+    const answer = await withTransaction(
+      kysely,
+      (tx) => {
+        attempts++
+        return ask('1', tx)
+      },
+      { retry: { initialDelayMs: 1 } },
+    )
+    expect({ answer, attempts }).toEqual({ answer: [{ id: '1' }], attempts: 2 })
+  })
+
+  it.each([120, 250])('one whose time is over in the midst of it, with %d ms of delay', async (delayMs) => {
+    const { db, ask } = await accounts(1, { timeoutMs: 400 })
+    await widen()
+    scene.proxy.delay(delayMs)
+    expect(await within(10_000, errorOf(ask(bigger)))).toBeInstanceOf(StatementTimeoutError)
+    scene.proxy.delay(0)
+    expect(await within(10_000, ask(bigger))).toEqual([{ id: bigger }])
+    expect(db.pool.stats().leased).toBe(0)
+  })
+
+  it.each([120, 250])('one whose connection is lost in the midst of it, with %d ms of delay', async (delayMs) => {
+    const { ask } = await accounts()
+    await widen()
+    scene.proxy.delay(delayMs)
+    const asked = errorOf(ask(bigger))
+    await new Promise((resolve) => setTimeout(resolve, 350))
+    scene.proxy.resetAll()
+    scene.proxy.delay(0)
+    expect(await within(10_000, asked)).toBeInstanceOf(ConnectionLostError)
+    expect(await within(10_000, ask(bigger))).toEqual([{ id: bigger }])
   })
 })
 

@@ -51,6 +51,20 @@ async function opened(orm: Orm, resilience: ResilienceOptions = {}, url?: string
   return { db, resent: eventsOf(scene, db.pool, 'moorings:statement:resent') }
 }
 
+/** One whose backends are terminated between the taking of a connection and the sending. */
+async function doomed(orm: Orm, resilience: ResilienceOptions = {}, url = scene.directUrl, times = 9) {
+  let left = 0
+  const beforeAcquire = async () => {
+    await beforeReading()
+    if (left > 0) killBehindOurBack()
+    left--
+    return 'use' as const
+  }
+  const db = await opened(orm, { hooks: { beforeAcquire }, ...resilience }, url)
+  left = times
+  return db
+}
+
 async function atWork(): Promise<number> {
   let pid: number | undefined
   const asleep = async () => {
@@ -61,10 +75,16 @@ async function atWork(): Promise<number> {
   return pid ?? 0
 }
 
-/** Ends the backend of the one statement that sleeps. */
-async function killAtWork(): Promise<void> {
-  await killBackends(scene.admin, 'pid = $1', [await atWork()])
+/** Ends the backend of the one statement that sleeps. @returns which it was */
+async function killAtWork(afterMs = 0): Promise<number> {
+  const pid = await atWork()
+  await new Promise((resolve) => setTimeout(resolve, afterMs))
+  await killBackends(scene.admin, 'pid = $1', [pid])
+  return pid
 }
+
+/** Nobody terminates a statement for its own sake that has run for less. */
+const forAWhile = 1_100
 
 /** Before it reads from sockets again, and with that hears of what was done to them. */
 const beforeReading = () => new Promise((resolve) => setTimeout(resolve, 1))
@@ -95,15 +115,7 @@ describe.each(orms)('$name', (orm: Orm) => {
       ['with parameters', (db) => db.insert('once')],
       ['without', (db) => db.query("insert into marks values ('once')")],
     ])('its backend was terminated between the taking of its connection and the sending: %s', async (_, insert) => {
-      let kills = false
-      const beforeAcquire = async () => {
-        await beforeReading()
-        if (kills) killBehindOurBack()
-        kills = false
-        return 'use' as const
-      }
-      const { db, resent } = await opened(orm, { hooks: { beforeAcquire } }, scene.directUrl)
-      kills = true
+      const { db, resent } = await doomed(orm, {}, scene.directUrl, 1)
       await insert(db)
       expect(await scene.marks()).toEqual(['once'])
       expect(resent).toMatchObject([{ id: 1, attempt: 1, error: { code: '57P01', sent: false } }])
@@ -120,15 +132,6 @@ describe.each(orms)('$name', (orm: Orm) => {
       expect(resent).toMatchObject([{ error: { sent: false } }])
     })
 
-    it.each(['before', 'after'] as const)('cut off %s its description arrives', async (when) => {
-      const { db, resent } = await opened(orm)
-      const cut = scene.proxy.cutWhen({ ...arrives, when, match: describes })
-      await db.insert('once')
-      expect(cut.fired).toBe(1)
-      expect(await scene.marks()).toEqual(['once'])
-      expect(resent).toMatchObject([{ attempt: 1, error: { sent: false } }])
-    })
-
     it('many at once, when all connections break: each is applied once, and nobody hears of it', async () => {
       const db = scene.open(orm, { pool: { min: 10, max: 10, overflow: 0 } })
       await db.pool.start()
@@ -141,47 +144,53 @@ describe.each(orms)('$name', (orm: Orm) => {
     })
 
     it('as often as is set, and then its caller hears why it was not', async () => {
-      const { db, resent } = await opened(orm)
-      const cut = scene.proxy.cutWhen({ ...stays, match: describes, times: 9 })
+      const { db, resent } = await doomed(orm)
       const error = await within(soon, errorOf(db.insert('never')))
       expect(error).toBeInstanceOf(ConnectionLostError)
       expect(error).toMatchObject({ sent: false, retry: 'reconnect' })
-      expect(cut.fired).toBe(3)
       expect(resent.map(({ attempt }) => attempt)).toEqual([1, 2])
       expect(await scene.marks()).toEqual([])
       expect(db.pool.stats()).toMatchObject({ leased: 0, statements: { resent: 2 } })
     })
 
     it('not at all with maxResends: 0', async () => {
-      const { db, resent } = await opened(orm, { statement: { maxResends: 0 } })
-      scene.proxy.cutWhen({ ...stays, match: describes })
+      const { db, resent } = await doomed(orm, { statement: { maxResends: 0 } })
       expect(await errorOf(db.insert('never'))).toMatchObject({ name: 'ConnectionLostError', sent: false })
       expect([resent.length, await scene.marks()]).toEqual([0, []])
     })
 
-    it('not when the budget is spent', async () => {
+    it('its session was terminated a moment after it had begun: what it has done is rolled back', async () => {
       const { db, resent } = await opened(orm)
+      const running = db.query(
+        "with x as (insert into marks values ('once') returning 1) select pg_sleep(0.5)::text from x",
+      )
+      await killAtWork()
+      await within(soon, running)
+      expect(resent).toMatchObject([{ attempt: 1, error: { code: '57P01', sent: false } }])
+      expect(await scene.marks()).toEqual(['once'])
+    })
+
+    it('but not what may have committed part of its work', async () => {
+      const { db, resent } = await opened(orm)
+      const running = errorOf(
+        db.query("do $$ begin insert into marks values ('once'); commit; perform pg_sleep(60); end $$"),
+      )
+      await killAtWork()
+      expect(await within(soon, running)).toMatchObject({ name: 'ConnectionLostError', sent: undefined })
+      expect([resent, await scene.marks()]).toEqual([[], ['once']])
+    })
+
+    it('not when the budget is spent', async () => {
+      const { db, resent } = await doomed(orm)
       while (db.pool.retryBudget.take());
-      scene.proxy.cutWhen({ ...stays, match: describes })
       expect(await errorOf(db.insert('never'))).toBeInstanceOf(ConnectionLostError)
       expect(resent).toEqual([])
       expect(db.pool.stats().statements).toEqual({ resent: 0, overBudget: 1 })
       expect(await scene.marks()).toEqual([])
     })
 
-    it('not while the pool is closed under it', async () => {
-      const { db, resent } = await opened(orm)
-      scene.proxy.swallow('to-client')
-      const lost = errorOf(db.insert('never'))
-      await until(() => db.pool.stats().leased === 1, { what: 'it to be under way' })
-      await db.pool.close({ timeoutMs: 0 })
-      expect(await within(soon, lost)).toMatchObject({ name: 'ConnectionLostError', sent: false })
-      expect(resent).toEqual([])
-    })
-
     it('closed while it waits for another connection: it hears of that', async () => {
-      const { db, resent } = await opened(orm)
-      scene.proxy.cutWhen({ ...stays, match: describes })
+      const { db, resent } = await doomed(orm, {}, scene.url)
       scene.proxy.refuse()
       const refused = errorOf(db.insert('never'))
       await until(() => resent.length === 1, { what: 'it to be sent again' })
@@ -220,20 +229,19 @@ describe.each(orms)('$name', (orm: Orm) => {
       const running = errorOf(
         db.query("with x as (insert into marks values ('a') returning 1) select pg_sleep(60) from x"),
       )
-      await killAtWork()
+      await killAtWork(forAWhile)
       expect(await running).toMatchObject({ name: 'ConnectionLostError', code: '57P01' })
       expect(db.pool.stats().statements.resent).toBe(0)
     })
   })
 
   describe('a read', () => {
-    const read = 'select pg_backend_pid() as pid, pg_sleep(0.5)::text as slept'
+    const read = 'select pg_backend_pid() as pid, pg_sleep(2)::text as slept'
 
     it('under way is sent again if reads are said to be idempotent', async () => {
       const { db, resent } = await opened(orm, { statement: { idempotentReads: true } })
       const running = db.query(read)
-      const pid = await atWork()
-      await killBackends(scene.admin, 'pid = $1', [pid])
+      const pid = await killAtWork(forAWhile)
       const [row] = await within(soon, running)
       expect(row?.pid).not.toBe(pid)
       expect(resent).toMatchObject([{ id: 1, attempt: 1, error: { code: '57P01', sent: undefined } }])
@@ -252,7 +260,7 @@ describe.each(orms)('$name', (orm: Orm) => {
     it('is not, by default', async () => {
       const { db } = await opened(orm)
       const running = errorOf(db.query('select pg_sleep(60)'))
-      await killAtWork()
+      await killAtWork(forAWhile)
       expect(await running).toMatchObject({ name: 'ConnectionLostError', code: '57P01', sent: undefined })
       expect(sentTo(/pg_sleep/)).toHaveLength(1)
     })
@@ -324,6 +332,29 @@ describe.each(orms)('$name', (orm: Orm) => {
     expect(await within(soon, running)).toMatchObject({ error: { name: 'ConnectionLostError', code: '57P01' } })
     expect(await db.query('select 1 as n')).toEqual([{ n: 1 }])
     expect(db.pool.stats()).toMatchObject({ leased: 0, lost: 3, statements: { resent: 2 } })
+  })
+})
+
+describe('in Drizzle, one whose description is asked for first', () => {
+  const [orm] = orms as [Orm]
+
+  it.each(['before', 'after'] as const)('cut off %s its description arrives', async (when) => {
+    const { db, resent } = await opened(orm)
+    const cut = scene.proxy.cutWhen({ ...arrives, when, match: describes })
+    await db.insert('once')
+    expect(cut.fired).toBe(1)
+    expect(await scene.marks()).toEqual(['once'])
+    expect(resent).toMatchObject([{ attempt: 1, error: { sent: false } }])
+  })
+
+  it('not while the pool is closed under it', async () => {
+    const { db, resent } = await opened(orm)
+    scene.proxy.swallow('to-client')
+    const lost = errorOf(db.insert('never'))
+    await until(() => db.pool.stats().leased === 1, { what: 'it to be under way' })
+    await db.pool.close({ timeoutMs: 0 })
+    expect(await within(soon, lost)).toMatchObject({ name: 'ConnectionLostError', sent: false })
+    expect(resent).toEqual([])
   })
 })
 

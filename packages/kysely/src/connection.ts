@@ -128,6 +128,7 @@ export class LeasedConnection implements DatabaseConnection {
             count,
           } = await connection.execute<R>(this.#statement(compiledQuery), {
             codec: this.#codec,
+            written: true,
             bare: scope === undefined,
             failed: scope && ((error) => scope?.noteError(error)),
             signal: this.#cancellable(signal),

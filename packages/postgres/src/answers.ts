@@ -1,11 +1,17 @@
 // What the caller of a statement is told, once: its result, or an error that says what happened to it.
 
-import { addCallerFrames, ConnectError, ConnectionLostError, DeadlockError } from '@moorings/core'
+import { addCallerFrames, ConnectError, ConnectionLostError, DeadlockError, StatementError } from '@moorings/core'
+import { isAboutRows } from './about-rows.js'
 import { isUnprepared } from './classify.js'
 import type { Job } from './job.js'
 import { textOf } from './library.js'
 import { originOf } from './origins.js'
 import type { QueueOwner, QueueParts } from './queue-parts.js'
+
+/** Nobody terminates a statement for its own sake that has run for so short a time. */
+const SHORT_MS = 1_000
+/** `terminating connection due to administrator command`: a shutdown, a restart, a fail-over, `pg_terminate_backend`. */
+const terminated = '57P01'
 
 export class Answers {
   readonly #owner: QueueOwner
@@ -69,11 +75,14 @@ export class Answers {
       if (classified instanceof DeadlockError) this.#owner.deadlocked(classified, textOf(job.query))
       const origin = originOf(job.query.strings)
       if (origin !== undefined) addCallerFrames(classified, origin)
+      // The next time it is not prepared.
+      if (job.outdated)
+        return new StatementError(classified.message, { code: classified.code, cause: error, retry: 'transaction' })
       return classified
     }
     const options = { code: lost.code, cause: error ?? lost.cause ?? lost }
     if (job.options.site === 'connect') return new ConnectError(lost.message, options)
-    const sent = this.#askedFor(job) && !isUnprepared(lost) ? undefined : false
+    const sent = this.#askedFor(job) && !isUnprepared(lost) && !this.#broughtDown(job) ? undefined : false
     return new ConnectionLostError(lost.message, { ...options, sent })
   }
 
@@ -81,6 +90,20 @@ export class Answers {
   #askedFor({ started, writtenBefore, query }: Job): boolean {
     const written = started && this.#parts.librarySocket.written !== writtenBefore
     return written && !query.describeFirst
+  }
+
+  /**
+   * Whether the server has ended the session before it had carried the statement out: then it is rolled back, as its end is
+   * told before its commit. Whoever terminates what has run for a while does so for the statement: it is his not to be run again.
+   */
+  #broughtDown(job: Job): boolean {
+    const { reader, deadlines } = this.#parts
+    const { query } = job
+    if (reader.fatal?.code !== terminated || !this.#owner.direct || !job.lone) return false
+    // What the application has had of it cannot be taken back.
+    if (query.cursorFn !== undefined || query.forEachFn !== undefined) return false
+    if (reader.completed !== job.completedBefore || !isAboutRows(textOf(query))) return false
+    return deadlines.clock.now() - job.startedAt < SHORT_MS
   }
 
   /** The server is done with it. */

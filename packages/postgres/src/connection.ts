@@ -27,7 +27,7 @@ import { type Codec, plain } from './codec.js'
 import { streamRows } from './cursor.js'
 import type { Deadlocks } from './deadlocks.js'
 import type { RunOptions } from './job.js'
-import { isObjectResult, isStream, type LibraryQuery, type LibrarySql } from './library.js'
+import { isObjectResult, isStream, type LibraryQuery, type LibrarySql, written } from './library.js'
 import { Lifeline } from './lifeline.js'
 import type { ParsedConnection } from './options.js'
 import { OwnTransaction, unlimited } from './own-transaction.js'
@@ -259,6 +259,10 @@ export class PostgresConnection implements Connection {
     this.#statements.interrupt(query, error)
   }
 
+  get direct(): boolean {
+    return this.#server?.direct === true
+  }
+
   /** Nothing is prepared by itself behind a pooler: whether it finds it again shows too late, in the midst of a transaction. */
   get keepsPrepared(): boolean {
     const { route, sql } = this.#parts
@@ -269,7 +273,7 @@ export class PostgresConnection implements Connection {
   unprepared(error: unknown): void {
     const { route, sql, unkept } = this.#parts
     const classified = classify(error, 'statement')
-    if (!isUnprepared(classified) || this.#server?.direct === true) return
+    if (!isUnprepared(classified) || this.direct) return
     // Also for what is about to be tried once more.
     sql.options.prepare = false
     if (!route.keepsPrepared) return
@@ -320,10 +324,13 @@ export class PostgresConnection implements Connection {
     statement: Statement,
     options: RunOptions & { readonly codec?: Codec } = {},
   ): Promise<Result<Row>> {
-    const { text, values, prepare } = statement
-    const query = this.#parts.sql.unsafe(text, values === undefined ? [] : [...values], {
-      prepare: prepare === 'repeated' ? undefined : prepare === true,
-    })
+    const { sql } = this.#parts
+    const { text, values = [] } = statement
+    const prepare = statement.prepare === 'repeated' ? undefined : statement.prepare === true
+    const query =
+      options.written === true && values.length > 0 && values.every(isWritten)
+        ? written(sql, text, values, prepare)
+        : sql.unsafe(text, values, { prepare })
     // At once: whoever asked has just made sure that this connection is still the one.
     query.handler = () => {}
     this.run(query, options.codec ?? this.#parts.codec, options)
@@ -418,6 +425,10 @@ export class PostgresConnection implements Connection {
   destroy(reason: MooringsError): void {
     this.#lifeline.destroy(reason)
   }
+}
+
+function isWritten(value: unknown): value is string | null {
+  return typeof value === 'string' || value === null
 }
 
 /** A COPY where nobody can reach its stream: there is nothing to send, and what comes is thrown away. */

@@ -11,6 +11,11 @@ export interface RunOptions extends ExecuteOptions {
   readonly site?: ErrorSite
   /** Refuse what leaves a transaction open: the connection goes back to the pool after this statement. */
   readonly alone?: boolean
+  /**
+   * Whether values that are text or null go to the server as they are, whatever type it makes of them. Then it need not be
+   * asked for their types first, which takes a round trip.
+   */
+  readonly written?: boolean
   /** The error of a violated constraint is told as it is: whoever asked completes it. */
   readonly bare?: boolean
   /** Called with the error the caller gets, before the caller gets it. */
@@ -62,6 +67,19 @@ export interface Job {
   stream: Duplex | undefined
   /** What the library had written when it was given it. */
   writtenBefore: number
+  /** By the connection's clock. */
+  startedAt: number
+  /** How many statements the server had taken the parameters of, and carried out, when this one was sent. */
+  boundBefore: number
+  completedBefore: number
+  /** Whether it is a transaction of its own. */
+  lone: boolean
+  /** Whether it was the connection that had it prepared. */
+  chosen: boolean
+  /** Refused for what it meant when it was prepared, and carried out once more, unprepared. */
+  again: 'no' | 'due' | 'made'
+  /** It would not have been refused if it had not been prepared when things were otherwise. */
+  outdated: boolean
   /** How often the server will have said that it is ready when it is done with all that was sent for this. */
   readyAt: number
   /** BEGIN, which travels with it. */
@@ -94,6 +112,13 @@ export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): 
     suspended: false,
     stream: undefined,
     writtenBefore: 0,
+    startedAt: 0,
+    boundBefore: 0,
+    completedBefore: 0,
+    lone: true,
+    chosen: false,
+    again: 'no',
+    outdated: false,
     readyAt: 0,
     lead: undefined,
     look: undefined,
@@ -167,7 +192,7 @@ export function mapChunks(job: Job, arrays: ArrayTypes, lost: () => boolean): vo
 
 /**
  * A plan that went stale, or is not there, makes the library try once more, with the parameters as it has written them the
- * first time: `true` would become `'f'`. Without them it takes the query's own again.
+ * first time: `true` would become `'f'`. Without them it takes the query's own again; text it writes as it is.
  *
  * @param retrying is told why, before it is tried once more
  */
@@ -178,7 +203,7 @@ export function keepParameters(query: LibraryQuery, retrying: (error: unknown) =
     get: () => retried,
     set: (error: unknown) => {
       retried = error
-      query.parameters = undefined
+      if (query.args.length > 0) query.parameters = undefined
       retrying(error)
     },
   })

@@ -172,6 +172,21 @@ export function standInFor(
   return Object.assign(sql.unsafe(''), query, { parameters: undefined, resolve, reject })
 }
 
+/**
+ * A query whose parameters are text already. The library asks the server for the types of those that it is to write, and waits
+ * for the answer: of these it knows nothing but how many bytes they are.
+ */
+export function written(
+  sql: LibrarySql,
+  text: string,
+  values: readonly (string | null)[],
+  prepare: boolean | undefined,
+): LibraryQuery {
+  const query = sql.unsafe(text, [], { prepare, simple: false })
+  query.parameters = [...values]
+  return query
+}
+
 /** For a query that was not asked for `raw()` or `values()`; what its rows hold is for the caller to know. */
 export function isObjectResult<Row>(value: unknown): value is LibraryResult<Row> {
   return isResult(value)

@@ -4,6 +4,7 @@
 // The library can forget none of them: when there are as many as there may be, others go unprepared; and where a new
 // connection would do better, because other statements come now, this one is worn.
 
+import { isAboutRows } from './about-rows.js'
 import { isPrepared, type LibraryQuery, textGiven } from './library.js'
 import type { Names } from './names.js'
 import type { Repeats } from './repeats.js'
@@ -12,8 +13,6 @@ import type { Repeats } from './repeats.js'
 const TRIES = 3
 /** So many unprepared ones, for each that may be prepared, are looked at before the connection is worn. */
 const MISSES = 4
-/** A text without parameters may be several statements, which cannot be prepared. */
-const single = /^\s*(?:select|insert|update|delete|with|values|merge)\b[^;]*$/i
 /** All columns of something: one more makes its plan useless, and the transaction with it. As in `a.*`, not in `count(*)`. */
 const allColumns = /(?:^|[\s,.])\*/
 
@@ -44,11 +43,12 @@ export class Preparing {
   }
 
   /** Decides it for a statement whose caller has not, before it is given to the library. */
-  choose(query: LibraryQuery, inTransaction: boolean): void {
+  choose(query: LibraryQuery, inTransaction: boolean): boolean {
     const text = textGiven(query)
-    if (text === undefined || !this.#isToBe(text, query, inTransaction)) return
+    if (text === undefined || !this.#isToBe(text, query, inTransaction)) return false
     query.options.prepare = true
     query.options.simple = false
+    return true
   }
 
   /**
@@ -59,13 +59,15 @@ export class Preparing {
     const { max, era } = this.#repeats
     if (max === 0 || this.#names.moved) return false
     if (this.#era !== era) this.#doubt(era)
+    if (inTransaction && this.#repeats.isSuspect(text)) return false
     const starred = this.#kept.get(text)
     if (starred !== undefined) {
       if (this.#misses > 0) this.#used.add(text)
       return !(starred && inTransaction)
     }
     if (this.#doubtful.has(text)) return !inTransaction
-    if (options.simple === true && !single.test(text)) return false
+    // Without parameters it may be several statements, which cannot be prepared.
+    if (options.simple === true && !isAboutRows(text)) return false
     if (!this.#repeats.isOften(text) || (inTransaction && allColumns.test(text))) return false
     if (this.#made < max && !this.#barred.has(text)) return true
     this.#miss(text)
@@ -97,6 +99,23 @@ export class Preparing {
   renewed(outdated: boolean): void {
     this.#made++
     if (outdated) this.#repeats.era++
+  }
+
+  /** One means something else by now: its parameters have other types. Those of others may, too. */
+  outdated(query: LibraryQuery): void {
+    const text = textGiven(query)
+    if (text !== undefined) {
+      this.#kept.delete(text)
+      this.#doubtful.delete(text)
+      this.#barred.add(text)
+    }
+    this.#repeats.era++
+  }
+
+  /** The same perhaps, or its values were wrong: within a transaction that cannot be found out. */
+  suspect(query: LibraryQuery): void {
+    const text = textGiven(query)
+    if (text !== undefined) this.#repeats.suspect(text)
   }
 
   /** Names in what was prepared until now may mean something else, and nobody would tell. */

@@ -20,6 +20,8 @@ export interface QueueOwner {
   destroy(reason: MooringsError): void
   /** Why a statement is not to be sent, if it is not. */
   refusalOf(query: LibraryQuery): MooringsError | undefined
+  /** Whether it is the server itself that answers, and no pooler. */
+  readonly direct: boolean
   /** Whether what is prepared by its name is found again. */
   readonly keepsPrepared: boolean
   /** A statement that was prepared before was not found again, and is prepared anew. */

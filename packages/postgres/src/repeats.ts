@@ -12,11 +12,22 @@ export class Repeats {
   readonly max: number
   /** Grows when a plan turned out to be out of date: those made before may be, too. */
   era = 0
+  readonly #suspects = new Set<string>()
   #recent = new Map<string, number>()
   #earlier = new Map<string, number>()
 
   constructor(max: number) {
     this.max = max
+  }
+
+  /** One that was refused within a transaction, and may have been so because of what it meant when it was prepared. */
+  suspect(text: string): void {
+    if (this.#suspects.size >= this.max) this.#suspects.clear()
+    this.#suspects.add(text)
+  }
+
+  isSuspect(text: string): boolean {
+    return this.#suspects.size > 0 && this.#suspects.has(text)
   }
 
   /** Counts it. */

@@ -131,17 +131,19 @@ export class StatementQueue {
       return
     }
     job.started = true
-    this.#lately.started(this.#parts.deadlines.clock.now())
+    job.startedAt = this.#parts.deadlines.clock.now()
+    this.#lately.started(job.startedAt)
+    job.lone = job.lead === undefined && this.#parts.reader.transactionStatus === 'idle'
     job.readyAt = this.#parts.reader.readyCount + 1
     this.#use(job.codec)
     const { query } = job
     mapChunks(job, this.#parts.arrays, () => this.#owner.lost !== undefined)
     if (job.lead !== undefined) this.#names.begins(job.lead.text)
-    if (leavesPreparing(query) && this.#owner.keepsPrepared) this.#preparing.choose(query, this.#inTransaction(job))
+    if (leavesPreparing(query) && this.#owner.keepsPrepared) job.chosen = this.#preparing.choose(query, !job.lone)
     if (isPrepared(query)) keepParameters(query, (error) => this.#renewed(error))
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
-    job.writtenBefore = this.#parts.librarySocket.written
+    this.#noteState(job)
     if (job.lead !== undefined) this.#count++
     this.companions.send(job)
     this.#preparing.given(query)
@@ -149,8 +151,48 @@ export class StatementQueue {
     if (this.#parts.marks.sent(text)) this.#names.calls(text)
   }
 
-  #inTransaction(job: Job): boolean {
-    return job.lead !== undefined || this.#parts.reader.transactionStatus !== 'idle'
+  /** What there was before it was sent. */
+  #noteState(job: Job): void {
+    const { librarySocket, reader } = this.#parts
+    job.writtenBefore = librarySocket.written
+    job.boundBefore = reader.bound
+    job.completedBefore = reader.completed
+  }
+
+  /**
+   * Whether it was refused for what its names and parameters meant when it was prepared, as far as one can know: the server
+   * understood it then, and has not begun it now. A statement on its own is carried out once more.
+   */
+  #isOutdated(job: Job, error: unknown): boolean {
+    const { query, lone } = job
+    if (!job.chosen || job.again !== 'no' || query.prepared !== true || this.#owner.lost !== undefined) return false
+    const [kind] = /^(?:22|42)/.exec(this.#owner.classify(error, 'statement').code ?? '') ?? []
+    if (kind === undefined || this.#parts.reader.bound !== job.boundBefore) return false
+    if (lone) job.again = 'due'
+    else if (kind === '22') this.#preparing.suspect(query)
+    else {
+      this.#preparing.outdated(query)
+      job.outdated = true
+    }
+    return lone
+  }
+
+  #repeat(job: Job): void {
+    const { query } = job
+    const { lost } = this.#owner
+    if (job.told || lost !== undefined) {
+      if (lost !== undefined) this.#answers.tell(job, this.#answers.explain(undefined, job))
+      this.#next(job)
+      return
+    }
+    job.again = 'made'
+    job.settled = false
+    job.readyAt = this.#parts.reader.readyCount + 1
+    this.#use(job.codec)
+    query.options.prepare = false
+    if (query.args.length > 0) query.parameters = undefined
+    this.#noteState(job)
+    this.companions.send(job)
   }
 
   #renewed(error: unknown): void {
@@ -174,6 +216,10 @@ export class StatementQueue {
 
   #rejected(job: Job, error: unknown): void {
     job.settled = true
+    if (this.#isOutdated(job, error)) {
+      this.#finish(job)
+      return
+    }
     const explained = this.#answers.explain(error, job)
     this.#answers.tell(job, explained)
     this.#unbegun(job, false)
@@ -204,7 +250,8 @@ export class StatementQueue {
     }
     job.settled = true
     if (changedRows(value)) this.companions.changed()
-    this.#preparing.carriedOut(job.query)
+    if (job.again === 'made') this.#preparing.outdated(job.query)
+    else this.#preparing.carriedOut(job.query)
     this.#unbegun(job, true)
     try {
       if (!job.told) mapValue(job, value, this.#parts.arrays)
@@ -236,7 +283,8 @@ export class StatementQueue {
   #finish(job: Job): void {
     if (this.#current !== job || !job.settled) return
     if (this.#owner.lost === undefined && (job.cancelling || this.#parts.reader.readyCount < job.readyAt)) return
-    this.#next(job)
+    if (job.again === 'due') queueMicrotask(() => this.#repeat(job))
+    else this.#next(job)
   }
 
   #next(done: Job): void {

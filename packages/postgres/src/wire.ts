@@ -39,6 +39,7 @@ const header = 5
 const backendKeyData = 75 // K
 const commandComplete = 67 // C
 const errorResponse = 69 // E
+const bindComplete = 50 // 2
 const readyForQuery = 90 // Z
 
 const deadlockDetected = '40P01'
@@ -63,6 +64,8 @@ export class BackendReader {
   #deadlocks = 0
   #tags = 0
   #sets = 0
+  #bound = 0
+  #completed = 0
 
   /** Bytes of the current message's body still to come; -1 once the stream cannot be followed. */
   #remaining = 0
@@ -101,6 +104,16 @@ export class BackendReader {
   /** How many times the server ended a statement to end a deadlock. It may take a while to be ready again. */
   get deadlocks(): number {
     return this.#deadlocks
+  }
+
+  /** How many statements the server has taken the parameters of: what it refuses before that, it has not begun. */
+  get bound(): number {
+    return this.#bound
+  }
+
+  /** How many statements it has carried out to their end. One on its own is committed after that. */
+  get completed(): number {
+    return this.#completed
   }
 
   /** Those of {@link tagged} that were seen since `forgetTags`, also in statements that failed later. */
@@ -205,8 +218,11 @@ export class BackendReader {
   }
 
   #look(type: number, bytes: Buffer, start: number, end: number): void {
-    if (type === commandComplete) this.#noteTag(bytes, start, end)
-    else if (type === readyForQuery && end - start >= 1) {
+    if (type === bindComplete) this.#bound++
+    else if (type === commandComplete) {
+      this.#completed++
+      this.#noteTag(bytes, start, end)
+    } else if (type === readyForQuery && end - start >= 1) {
       this.#readyCount++
       this.#transactionStatus = statusOf(bytes[start])
     } else if (type === errorResponse) {
@@ -236,7 +252,13 @@ export class BackendReader {
 }
 
 function isTelling(type: number): boolean {
-  return type === commandComplete || type === readyForQuery || type === errorResponse || type === backendKeyData
+  return (
+    type === commandComplete ||
+    type === readyForQuery ||
+    type === bindComplete ||
+    type === errorResponse ||
+    type === backendKeyData
+  )
 }
 
 /** A message's length counts itself but not its type. Negative when no message can have it. */
