@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from '@jest/globals'
 import { benches } from './benches.js'
 import type { Result } from './harness.js'
-import { families } from './orms/families.js'
+import { familyNames, loadFamily } from './orms/families.js'
 import { loads } from './orms/loads.js'
 import type { LoadResult } from './orms/measure.js'
 import { wireNames } from './orms/wire.js'
@@ -70,6 +70,7 @@ describe('npm run bench -- --quick', () => {
         const printed = await bench('orms', '--quick', '--json', json, '--charts', join(folder, 'charts'))
         const { loads: results }: { loads: LoadResult[] } = JSON.parse(await readFile(json, 'utf8'))
 
+        const families = await Promise.all(familyNames.map(loadFamily))
         const all = families.flatMap((family) => loads.map((load) => ({ family, load: load.name })))
         expect(results.map(({ family, load }) => ({ family, load }))).toEqual(
           all.map(({ family, load }) => ({ family: family.name, load })),

@@ -12,28 +12,27 @@ import { benches } from './benches.js'
 import { measure, type Result } from './harness.js'
 import { readOptions } from './options.js'
 import { writeCharts } from './orms/charts.js'
-import { families } from './orms/families.js'
+import { loadFamily } from './orms/families.js'
 import { loadTable } from './orms/load-table.js'
 import { type LoadResult, measureLoad } from './orms/measure.js'
 import { findPgbench } from './orms/pgbench.js'
 import { openScene } from './orms/scene.js'
 import { table } from './table.js'
 
-const { names, rounds, quick, json, charts, plan } = readOptions(process.argv.slice(2))
+const { rounds, quick, json, charts, plan, ...asked } = readOptions(process.argv.slice(2))
 const processors = cpus()
 const machine = { node: process.version, processor: processors[0]?.model ?? 'unknown', cores: processors.length }
 console.log(`Node ${machine.node}, ${machine.cores} × ${machine.processor}; medians and quartiles`)
 
 const results: Result[] = []
-for (const bench of benches.filter(({ name }) => names.includes(name))) {
+for (const bench of benches.filter(({ name }) => asked.benches.includes(name))) {
   for (const contest of bench.contests) {
     const result = await measure(bench.name, contest, { rounds, quick })
     results.push(result)
     console.log(`\n${table(result)}`)
   }
 }
-const asked = families.filter(({ name }) => names.includes(name))
-const server = asked.length > 0 ? await measureLoads() : undefined
+const server = asked.families.length > 0 ? await measureLoads() : undefined
 if (json !== undefined) {
   const written = { ...machine, rounds, quick, results, ...server }
   await writeFile(json, `${JSON.stringify(written, null, 2)}\n`)
@@ -41,6 +40,7 @@ if (json !== undefined) {
 
 async function measureLoads(): Promise<{ wires: object; loads: LoadResult[] }> {
   const { connections, wires: names, turnMs, rounds } = plan
+  const families = await Promise.all(asked.families.map(loadFamily))
   const scene = await openScene(names, quick)
   const loads: LoadResult[] = []
   try {
@@ -50,7 +50,7 @@ async function measureLoads(): Promise<{ wires: object; loads: LoadResult[] }> {
     for (const { name, addsMs } of scene.wires.values()) {
       if (addsMs !== undefined) console.log(`The wire of ${name} makes a select 1 slower by ${addsMs.toFixed(2)} ms`)
     }
-    for (const family of asked) {
+    for (const family of families) {
       for (const load of plan.loads) {
         for await (const result of measureLoad(family, load, scene.wires, plan)) {
           loads.push(result)

@@ -2,14 +2,15 @@
 
 import { parseArgs } from 'node:util'
 import { benches } from './benches.js'
-import { families } from './orms/families.js'
+import { type FamilyName, familyNames } from './orms/families.js'
 import { loads } from './orms/loads.js'
 import { type Plan as LoadPlan, usual } from './orms/plan.js'
 import { wireNames } from './orms/wire.js'
 
 export interface Asked {
-  /** Of benches and of families. */
-  readonly names: readonly string[]
+  /** Of benches. */
+  readonly benches: readonly string[]
+  readonly families: readonly FamilyName[]
   readonly rounds: number
   readonly quick: boolean
   readonly json: string | undefined
@@ -23,14 +24,13 @@ const orms = 'orms'
 export function readOptions(args: readonly string[]): Asked {
   const { values, positionals } = parse(args)
   const { quick, json, charts, profile: profiles } = values
-  const names = [...benches, ...families].map(({ name }) => name)
-  const asked = positionals.map((name) => oneOf(`There is no bench "${name}"; there are`, name, [...names, orms]))
+  const allowed = [...benches.map(({ name }) => name), ...familyNames, orms]
+  const names = positionals.map((name) => oneOf(`There is no bench "${name}"; there are`, name, allowed))
+  const isAsked = (name: string) => names.length === 0 || names.includes(name)
   const rounds = wholeNumber('--rounds', values.rounds)
   return {
-    names:
-      asked.length === 0
-        ? names
-        : names.filter((name) => asked.includes(name) || (asked.includes(orms) && ofOrms(name))),
+    benches: benches.map(({ name }) => name).filter(isAsked),
+    families: familyNames.filter((name) => isAsked(name) || names.includes(orms)),
     rounds: rounds ?? (quick ? 3 : 11),
     quick,
     json,
@@ -45,16 +45,13 @@ export function readOptions(args: readonly string[]): Asked {
       wires: list('--wires', values.wires, wireNames),
       connections: wholeNumber('--connections', values.connections) ?? usual.connections,
       rounds: rounds ?? (quick ? 2 : 7),
+      warmUpRounds: quick ? 0 : 1,
       turnMs: wholeNumber('--turn', values.turn) ?? (quick ? 40 : 400),
-      warmUpMs: quick ? 40 : 1_500,
+      warmUpMs: quick ? 0 : 1_500,
       quick,
       profiles,
     },
   }
-}
-
-function ofOrms(name: string): boolean {
-  return families.some((family) => family.name === name)
 }
 
 function parse(args: readonly string[]) {

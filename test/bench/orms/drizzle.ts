@@ -1,44 +1,63 @@
 // Drizzle on Moorings, on the stock drivers, and on nothing.
 
-import { drizzle as drizzleMoorings } from '@moorings/drizzle/postgres-js'
 import { between, eq, sql } from 'drizzle-orm'
-import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres'
-import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
-import { drizzle } from 'drizzle-orm/postgres-js'
-import pg from 'pg'
-import postgres from 'postgres'
+import { boolean, integer, type PgDatabase, type PgQueryResultHKT, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
+import type { Sql } from 'postgres'
 import { poolOf } from './ours.js'
-import { type Family, type Operations, type Settings, sharedByAll } from './subject.js'
-import { accounts, entries, memo, rowsAtOnce } from './tables.js'
+import { type Family, type Operations, sharedByAll } from './subject.js'
+import { memo, rowsAtOnce } from './tables.js'
 
-export const drizzleFamily: Family = {
+const accounts = pgTable('accounts', {
+  id: integer().primaryKey(),
+  owner: text().notNull(),
+  balance: integer().notNull(),
+  active: boolean().notNull(),
+  opened: timestamp({ withTimezone: true }).notNull(),
+})
+
+const entries = pgTable('entries', {
+  id: integer().primaryKey().generatedAlwaysAsIdentity(),
+  account: integer().notNull(),
+  amount: integer().notNull(),
+  memo: text().notNull(),
+  at: timestamp({ withTimezone: true }).notNull().defaultNow(),
+})
+
+export const family: Family = {
   name: 'drizzle',
   subjects: [
     {
       name: 'drizzle + postgres.js',
-      open({ url, connections }) {
+      async open({ url, connections }) {
+        const { drizzle } = await import('drizzle-orm/postgres-js')
+        const { default: postgres } = await import('postgres')
         const client = postgres(url, { max: connections })
         return sharedByAll(operations(drizzle(client)), () => client.end())
       },
     },
     {
       name: 'drizzle + moorings',
-      open(settings: Settings) {
-        const db = drizzleMoorings({ connection: settings.url, resilience: poolOf(settings.connections) })
+      async open({ url, connections }) {
+        const { drizzle } = await import('@moorings/drizzle/postgres-js')
+        const db = drizzle({ connection: url, resilience: poolOf(connections) })
         return sharedByAll(operations(db), () => db.$client.end())
       },
     },
     {
       name: 'drizzle + pg',
-      open({ url, connections }) {
+      async open({ url, connections }) {
+        const { drizzle } = await import('drizzle-orm/node-postgres')
+        const { default: pg } = await import('pg')
         const pool = new pg.Pool({ connectionString: url, max: connections })
-        return sharedByAll(operations(drizzlePg(pool)), () => pool.end())
+        return sharedByAll(operations(drizzle(pool)), () => pool.end())
       },
     },
     {
       // As Drizzle's documentation advises for speed.
       name: 'drizzle + postgres.js, .prepare()',
-      open({ url, connections }) {
+      async open({ url, connections }) {
+        const { drizzle } = await import('drizzle-orm/postgres-js')
+        const { default: postgres } = await import('postgres')
         const client = postgres(url, { max: connections })
         return sharedByAll(preparedOperations(drizzle(client)), () => client.end())
       },
@@ -46,7 +65,10 @@ export const drizzleFamily: Family = {
     {
       name: 'drizzle + nothing',
       floor: true,
-      open: () => sharedByAll(operations(drizzle(nothing())), async () => {}),
+      async open() {
+        const { drizzle } = await import('drizzle-orm/postgres-js')
+        return sharedByAll(operations(drizzle(await nothing())), async () => {})
+      },
     },
   ],
 }
@@ -109,7 +131,8 @@ function preparedOperations(db: PgDatabase<PgQueryResultHKT>): Operations {
 }
 
 /** A client of postgres.js that never connects: every answer is there already. */
-function nothing(): postgres.Sql {
+async function nothing(): Promise<Sql> {
+  const { default: postgres } = await import('postgres')
   const row = (id: number) => [id, `Owner of account ${id}`, 1_000, true, '2024-01-01 00:00:00+00']
   const one = [row(1)]
   const many = Array.from({ length: rowsAtOnce }, (_, n) => row(n + 1))

@@ -1,11 +1,11 @@
 // Kysely on Moorings, on the stock drivers, and on nothing.
 
-import { ResilientPostgresDialect } from '@moorings/kysely'
 import {
   type CompiledQuery,
   type DatabaseConnection,
   type Dialect,
   DummyDriver,
+  type Generated,
   Kysely,
   PostgresAdapter,
   PostgresDialect,
@@ -13,32 +13,41 @@ import {
   PostgresQueryCompiler,
   type QueryResult,
 } from 'kysely'
-import { PostgresJSDialect } from 'kysely-postgres-js'
-import pg from 'pg'
-import postgres from 'postgres'
 import { poolOf } from './ours.js'
 import { type Client, type Family, sharedByAll } from './subject.js'
-import { memo, rowsAtOnce, type Tables } from './tables.js'
+import { memo, rowsAtOnce } from './tables.js'
 
-export const kyselyFamily: Family = {
+interface Tables {
+  accounts: { id: number; owner: string; balance: number; active: boolean; opened: Date }
+  entries: { id: Generated<number>; account: number; amount: number; memo: string; at: Generated<Date> }
+}
+
+export const family: Family = {
   name: 'kysely',
   subjects: [
     {
       name: 'kysely + pg',
-      open: ({ url, connections }) =>
-        clientOf(new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: connections }) })),
+      async open({ url, connections }) {
+        const { default: pg } = await import('pg')
+        return clientOf(new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: connections }) }))
+      },
     },
     {
       name: 'kysely + moorings',
-      open: ({ url, connections }) =>
-        clientOf(new ResilientPostgresDialect({ connection: url, resilience: poolOf(connections) })),
+      async open({ url, connections }) {
+        const { ResilientPostgresDialect } = await import('@moorings/kysely')
+        return clientOf(new ResilientPostgresDialect({ connection: url, resilience: poolOf(connections) }))
+      },
     },
     {
       name: 'kysely + postgres.js',
-      open: ({ url, connections }) =>
-        clientOf(new PostgresJSDialect({ postgres: postgres(url, { max: connections }) })),
+      async open({ url, connections }) {
+        const { PostgresJSDialect } = await import('kysely-postgres-js')
+        const { default: postgres } = await import('postgres')
+        return clientOf(new PostgresJSDialect({ postgres: postgres(url, { max: connections }) }))
+      },
     },
-    { name: 'kysely + nothing', floor: true, open: () => clientOf(nowhere) },
+    { name: 'kysely + nothing', floor: true, open: async () => clientOf(nowhere) },
   ],
 }
 

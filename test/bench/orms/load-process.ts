@@ -3,13 +3,14 @@
 import { setImmediate } from 'node:timers/promises'
 import { quantile } from '../spread.js'
 import type { Answer, Closed, Order, Turn } from './competitor.js'
-import { families } from './families.js'
+import { familyNames, loadFamily } from './families.js'
 import { loads } from './loads.js'
 import type { Client, Settings } from './subject.js'
 import { letAsk } from './work.js'
 
 const [familyName, subjectName, loadName] = process.argv.slice(2)
-const subject = families.find(({ name }) => name === familyName)?.subjects.find(({ name }) => name === subjectName)
+const family = familyNames.find((name) => name === familyName)
+const subject = family && (await loadFamily(family)).subjects.find(({ name }) => name === subjectName)
 const load = loads.find(({ name }) => name === loadName)
 if (subject === undefined || load === undefined) {
   throw new Error(`There is no "${subjectName}" of "${familyName}" for "${loadName}"`)
@@ -23,7 +24,7 @@ let callers = 0
 let latencies: number[] = []
 
 async function openFor(settings: Settings): Promise<Answer> {
-  client = open(settings)
+  client = await open(settings)
   callers = settings.callers
   latencies = []
   // As an application does a bit of everything, and that leaves its traces.

@@ -32,8 +32,6 @@ export interface LoadResult {
   readonly rows: readonly LoadRow[]
 }
 
-/** Rounds that do not count, as caches and pools fill. */
-const warmUps = 1
 const warmUpCallers = 10
 
 /** Those of a family under a load, one setting after the other. */
@@ -47,7 +45,7 @@ export async function* measureLoad(
   if (family.pgbench && (await findPgbench()) !== undefined) all.push(new Pgbench(load))
   const { url } = wires.get('loopback') ?? fail('loopback')
   try {
-    for (const competitor of all) {
+    for (const competitor of plan.warmUpMs > 0 ? all : []) {
       await competitor.open({ url, callers: warmUpCallers, connections: plan.connections })
       await competitor.turn(plan.warmUpMs, false)
       await competitor.close()
@@ -73,13 +71,13 @@ async function measureSetting(
   competitors: readonly Competitor[],
   { url }: Wire,
   { callers }: Setting,
-  { connections, rounds, turnMs }: Plan,
+  { connections, rounds, warmUpRounds, turnMs }: Plan,
 ): Promise<LoadRow[]> {
   const turns = new Map<Competitor, Turn[]>(competitors.map((competitor) => [competitor, []]))
   for (const competitor of competitors) await competitor.open({ url, callers, connections })
-  for (let round = -warmUps; round < rounds; round++) {
+  for (let round = -warmUpRounds; round < rounds; round++) {
     // Another one begins each round: nobody always comes after the same one.
-    const first = (round + warmUps) % competitors.length
+    const first = (round + warmUpRounds) % competitors.length
     for (const competitor of [...competitors.slice(first), ...competitors.slice(0, first)]) {
       const turn = await competitor.turn(turnMs, round >= 0)
       if (round >= 0) turns.get(competitor)?.push(turn)

@@ -9,8 +9,10 @@ export interface Plan {
   readonly wires: readonly WireName[]
   readonly connections: number
   readonly rounds: number
+  /** That do not count, as caches and pools fill. */
+  readonly warmUpRounds: number
   readonly turnMs: number
-  /** For compilers, on a wire that takes no time, before anything else. */
+  /** For compilers, on a wire that takes no time, before anything else; 0: they are not waited for. */
   readonly warmUpMs: number
   /** One setting for each load only, so that each wire and each number of callers is seen: shows that it runs. */
   readonly quick: boolean

@@ -1,14 +1,13 @@
 // Without an ORM: Moorings' own client beside the drivers. What resilience costs shows best against connections without a
 // pool, one for each caller, on which the same prepared statements run.
 
-import { createClient, createPool } from '@moorings/postgres'
-import pg from 'pg'
-import postgres, { type Sql } from 'postgres'
+import type { Pool } from 'pg'
+import type { Sql } from 'postgres'
 import { poolOf } from './ours.js'
 import { type Client, type Family, type Operations, type Settings, sharedByAll } from './subject.js'
 import { memo, rowsAtOnce } from './tables.js'
 
-export const rawFamily: Family = {
+export const family: Family = {
   name: 'raw',
   pgbench: true,
   subjects: [
@@ -20,14 +19,16 @@ export const rawFamily: Family = {
     { name: 'moorings', open: ({ url, connections }) => ours(url, connections) },
     {
       name: 'postgres.js',
-      open({ url, connections }) {
+      async open({ url, connections }) {
+        const { default: postgres } = await import('postgres')
         const sql = postgres(url, { max: connections })
         return sharedByAll(withSql(sql), () => sql.end())
       },
     },
     {
       name: 'pg',
-      open({ url, connections }) {
+      async open({ url, connections }) {
+        const { default: pg } = await import('pg')
         const pool = new pg.Pool({ connectionString: url, max: connections })
         return sharedByAll(withPg(pool), () => pool.end())
       },
@@ -35,7 +36,8 @@ export const rawFamily: Family = {
   ],
 }
 
-function openOneEach({ url, callers }: Settings): Client {
+async function openOneEach({ url, callers }: Settings): Promise<Client> {
+  const { default: postgres } = await import('postgres')
   const connections = Array.from({ length: callers }, () => postgres(url, { max: 1 }))
   const operations = connections.map(withSql)
   return {
@@ -48,7 +50,8 @@ function openOneEach({ url, callers }: Settings): Client {
   }
 }
 
-function ours(url: string, connections: number): Client {
+async function ours(url: string, connections: number): Promise<Client> {
+  const { createClient, createPool } = await import('@moorings/postgres')
   const sql = createClient(createPool(url, { resilience: poolOf(connections) }))
   return sharedByAll(withSql(sql), () => sql.end())
 }
@@ -77,7 +80,7 @@ const statements = {
 }
 
 /** Named statements are those that it prepares. */
-function withPg(pool: pg.Pool): Operations {
+function withPg(pool: Pool): Operations {
   return {
     select: async (id) => (await pool.query({ ...statements.select, values: [id] })).rows,
     insert: (account) => pool.query({ ...statements.insert, values: [account, memo] }),

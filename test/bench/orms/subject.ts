@@ -29,7 +29,8 @@ export interface Subject {
   readonly name: string
   /** Not somebody to compare with, but what nobody can be faster than. It talks to nobody: no wire makes it slower. */
   readonly floor?: true
-  open(settings: Settings): Client
+  /** Loads its libraries, and no other's: what memory a process takes is its own. */
+  open(settings: Settings): Promise<Client>
 }
 
 /** The subjects of one kind. The first is the measure of the others: its ratio is 1. */

@@ -1,7 +1,4 @@
-// What is in the database, as it is told to the server and to each ORM.
-
-import { boolean, integer, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
-import type { Generated } from 'kysely'
+// What is in the database.
 
 export const accountsInAll = 10_000
 export const rowsAtOnce = 1_000
@@ -22,25 +19,3 @@ export const makeTables: string = `
 
 /** So that nobody finds more than another: the dead rows of those before are gone. Not in one transaction. */
 export const tidyUp: readonly string[] = ['truncate entries', 'vacuum (analyze) accounts']
-
-export const accounts = pgTable('accounts', {
-  id: integer().primaryKey(),
-  owner: text().notNull(),
-  balance: integer().notNull(),
-  active: boolean().notNull(),
-  opened: timestamp({ withTimezone: true }).notNull(),
-})
-
-export const entries = pgTable('entries', {
-  id: integer().primaryKey().generatedAlwaysAsIdentity(),
-  account: integer().notNull(),
-  amount: integer().notNull(),
-  memo: text().notNull(),
-  at: timestamp({ withTimezone: true }).notNull().defaultNow(),
-})
-
-/** For Kysely. */
-export interface Tables {
-  accounts: { id: number; owner: string; balance: number; active: boolean; opened: Date }
-  entries: { id: Generated<number>; account: number; amount: number; memo: string; at: Generated<Date> }
-}
