@@ -44,9 +44,8 @@ async function measureLoads(): Promise<{ wires: object; loads: LoadResult[] }> {
   const scene = await openScene(names, quick)
   const loads: LoadResult[] = []
   try {
-    const pgbench =
-      (await findPgbench()) ?? 'pgbench: not found on the PATH, so that nobody says what the server can do'
-    console.log(`\n${connections} connections; ${rounds} rounds of ${turnMs} ms; ${pgbench}`)
+    console.log(`\n${connections} connections; ${rounds} rounds of ${turnMs} ms`)
+    if (families.some(({ pgbench }) => pgbench)) console.log((await findPgbench()) ?? 'pgbench: not found on the PATH')
     for (const { name, addsMs } of scene.wires.values()) {
       if (addsMs !== undefined) console.log(`The wire of ${name} makes a select 1 slower by ${addsMs.toFixed(2)} ms`)
     }
