@@ -99,8 +99,11 @@ export interface EventDetails {
   }
   /** What a borrower had left on it was undone. */
   'moorings:connection:reset': { id: number; tookMs: number; error: MooringsError | undefined }
-  /** A connection could not be made; the next attempt is `retryInMs` away. */
-  'moorings:connect:failed': { error: MooringsError; retryInMs: number }
+  /**
+   * A connection could not be made; the next attempt is `retryInMs` away. `again`: nor could the one before it, for the
+   * same reason by kind and code.
+   */
+  'moorings:connect:failed': { error: MooringsError; retryInMs: number; again: boolean }
   /** Another endpoint turned out to be the primary: connections to the old one are retired. */
   'moorings:endpoint:moved': { from: string; to: string }
   /** A server shows another role than when a connection to it was made, as one that was promoted, or refuses writes. */

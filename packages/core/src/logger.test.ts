@@ -2,7 +2,14 @@ import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
-import { AcquireTimeoutError, ConnectError, ConnectionLostError, HookError, StatementError } from './errors.js'
+import {
+  AcquireTimeoutError,
+  CircuitOpenError,
+  ConnectError,
+  ConnectionLostError,
+  HookError,
+  StatementError,
+} from './errors.js'
 import { type CloseReason, type EventDetails, type EventName, type HealthStatus, publish } from './events.js'
 import { type Logger, logEvents } from './logger.js'
 
@@ -69,7 +76,7 @@ const sampleOf: { readonly [Name in EventName]: EventDetails[Name] } = {
   'moorings:connection:closed': { id: 7, endpoint, reason: 'lost', ageMs: 60_000, uses: 12, error: lost },
   'moorings:connection:checked': { id: 7, why: 'keepalive', tookMs: 1, error: undefined },
   'moorings:connection:reset': { id: 7, tookMs: 1, error: undefined },
-  'moorings:connect:failed': { error: new ConnectError('refused', { code: 'ECONNREFUSED' }), retryInMs: 50 },
+  'moorings:connect:failed': { error: new ConnectError('refused', { code: 'ECONNREFUSED' }), retryInMs: 50, again: false },
   'moorings:endpoint:moved': { from: 'a:5432', to: 'b:5432' },
   'moorings:endpoint:changed': { endpoint: 'a:5432', from: 'primary', to: 'read-only' },
   'moorings:replica:changed': { replica: 'replica 1', from: 'fit', to: 'lagging', lagMs: 12_000 },
@@ -198,6 +205,7 @@ describe('a line', () => {
       'moorings:connection:reset': { connection, tookMs: 1 },
       'moorings:connect:failed': {
         retryInMs: 50,
+        again: false,
         error: { name: 'ConnectError', code: 'ECONNREFUSED', message: 'refused', retry: 'reconnect' },
       },
       'moorings:endpoint:moved': { from: 'a:5432', to: 'b:5432' },
@@ -259,6 +267,14 @@ describe('a line', () => {
     expect(again).toMatchObject({ level: 'debug', message: 'A breaker stays open' })
     const byHand = lineOf('moorings:breaker:opened', { ...opened, byHand: true })
     expect(byHand).toMatchObject({ level: 'warn', message: 'A breaker opened by hand' })
+    const connect = lineOf('moorings:connect:failed', { ...sampleOf['moorings:connect:failed'], again: true })
+    expect(connect).toMatchObject({ level: 'debug', message: 'A connection could still not be made' })
+  })
+
+  it('tells that a breaker is open once, and not with every caller that it sends away', () => {
+    const cause = new ConnectError('refused')
+    const error = new CircuitOpenError('db1:5432', { sinceMs: 1_000, retryInMs: 500, byHand: false, cause })
+    expect(lineOf('moorings:acquire:failed', { error, waitedMs: 0 })).toMatchObject({ level: 'debug' })
   })
 
   it('tells what failed of a check and a reset', () => {
@@ -494,7 +510,7 @@ describe('secrets', () => {
 
   it('of an error only name, code, message and advice come out', () => {
     const error = Object.assign(secretError(), { parameters: ['hunter2'], query: 'hunter2' })
-    const line = lineOf('moorings:connect:failed', { error, retryInMs: 1 })
+    const line = lineOf('moorings:connect:failed', { error, retryInMs: 1, again: false })
     expect(line.fields.error).toEqual({
       name: 'ConnectError',
       code: 'ECONNREFUSED',

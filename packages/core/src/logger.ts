@@ -3,7 +3,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { z } from 'zod'
 import { endpointName } from './endpoint-name.js'
-import type { MooringsError } from './errors.js'
+import { CircuitOpenError, type MooringsError } from './errors.js'
 import type { CloseReason, EventName, HealthStatus, PoolEvents, PoolIdentity } from './events.js'
 import { redact } from './redact.js'
 
@@ -170,10 +170,11 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
     error === undefined ? 'A session was reset' : 'A session could not be reset',
     { connection: id, tookMs, error: described(error) },
   ],
-  'moorings:connect:failed': ({ error, retryInMs }) => [
-    'warn',
-    'A connection could not be made',
-    { retryInMs, error: described(error) },
+  'moorings:connect:failed': ({ error, retryInMs, again }) => [
+    // An outage is told once, and not with every attempt.
+    again ? 'debug' : 'warn',
+    again ? 'A connection could still not be made' : 'A connection could not be made',
+    { retryInMs, again, error: described(error) },
   ],
   'moorings:endpoint:moved': ({ from, to }) => ['warn', 'The primary is another server now', { from, to }],
   'moorings:endpoint:changed': ({ endpoint, from, to }) => [
@@ -273,7 +274,8 @@ const lines: { readonly [Name in EventName]: LineOf<Name> } = {
   'moorings:lease:returned': ({ id, heldMs }) => ['debug', 'A connection came back', { connection: id, heldMs }],
   'moorings:acquire:queued': ({ waiting }) => ['debug', 'A caller waits for a connection', { waiting }],
   'moorings:acquire:failed': ({ error, waitedMs }) => [
-    'warn',
+    // That the breaker is open was told; with every caller that it sends away there would be no end to it.
+    error instanceof CircuitOpenError ? 'debug' : 'warn',
     'A caller got no connection',
     { waitedMs, error: described(error) },
   ],

@@ -28,7 +28,27 @@ describe('a failed connect', () => {
     const events = await eventsOf('moorings:connect:failed', async () => {
       await ask(pool, 1)
     })
-    expect(events).toEqual([{ ...pool.identity, error: driver.connects, retryInMs: 12.5 }])
+    expect(events).toEqual([{ ...pool.identity, error: driver.connects, retryInMs: 12.5, again: false }])
+  })
+
+  it('is told as one more of the same until it fails for another reason, or one has been made', async () => {
+    const { pool, driver, clock } = fixture({ max: 1, overflow: 0 })
+    driver.connects = refusal()
+    const events = await eventsOf('moorings:connect:failed', async () => {
+      const [waiting] = await ask(pool, 1)
+      await clock.advance(50)
+      driver.connects = new ConnectError('starting up', { code: '57P03' })
+      await clock.advance(500)
+      driver.connects = 'ok'
+      await clock.advance(500)
+      waiting?.value.invalidate()
+      waiting?.value.release()
+      driver.connects = refusal()
+      await ask(pool, 1)
+    })
+    const told = events.filter(({ again }) => !again).map(({ error }) => error.code)
+    expect(told).toEqual([refusal().code, '57P03', refusal().code])
+    expect(events.length).toBeGreaterThan(told.length)
   })
 
   it('that the driver throws as an error of its own is classified', async () => {

@@ -276,8 +276,10 @@ export class Connector<C extends Connection> {
       if (probeMs !== undefined) this.#startedAt = Math.min(this.#startedAt, now - SCOUT_MS)
       this.#doubtful = false
     }
+    const before = this.#lastError
+    const again = before !== undefined && before.name === error.name && before.code === error.code
     this.#lastError = error instanceof CircuitOpenError && isMooringsError(error.cause) ? error.cause : error
-    if (asked) publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now }))
+    if (asked) publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now, again }))
     failed(error)
   }
 }

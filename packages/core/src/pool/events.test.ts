@@ -192,7 +192,7 @@ const scenes: Scenes<Exclude<EventName, BreakerEvent | CallerEvent | DriverEvent
       await clock.advance(1)
       expect(driver.attempts).toHaveLength(2)
       // Three quarters of the first pause, by the chance of this test.
-      return [{ error, retryInMs: 18.75 }]
+      return [{ error, retryInMs: 18.75, again: false }]
     },
   },
   'moorings:endpoint:moved': {
