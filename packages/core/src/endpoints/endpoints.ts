@@ -226,7 +226,9 @@ export class Endpoints<C extends Connection> {
   }
 
   #move(from: Place, to: Place): void {
-    const { pool, moved } = this.#parts
+    const { pool, driver, moved } = this.#parts
+    // There is one such server at a time: whatever that one is now, it is not what it was.
+    if (fitness(driver.target, from.role) === 'fits') from.role = undefined
     publish('moorings:endpoint:moved', pool, () => ({ from: from.name, to: to.name }))
     moved(from.endpoint)
   }

@@ -143,7 +143,10 @@ export interface LivenessStats {
 }
 
 export interface EndpointStats {
-  /** As its newest connection shows it; undefined before there was one, and where the server was not asked. */
+  /**
+   * As its newest connection shows it; undefined before there was one, where the server was not asked, and of one that was
+   * the primary, since another was found to be it.
+   */
   readonly role: Role | undefined
   /** Whether connects to it are let through; undefined without a breaker. */
   readonly breaker: BreakerState | undefined
