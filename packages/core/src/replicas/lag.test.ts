@@ -1,6 +1,7 @@
 // How much a replica shows, judged by where its log is, on fake drivers and a fake clock.
 
 import { describe, expect, it } from '@jest/globals'
+import { eventsOf } from '../testing/events.js'
 import { settled } from '../testing/fake-clock.js'
 import { refusal } from '../testing/fake-driver.js'
 import { checkedScene, type FakeServer, type ReplicatedScene, replicatedScene } from '../testing/replicated-scene.js'
@@ -150,6 +151,28 @@ describe('the first checks', () => {
     await settled()
     expect(started.state).toBe('resolved')
     expect(first(scene).state).toBe('fit')
+  })
+
+  it('are told of when there have been enough to judge by', async () => {
+    const scene = replicatedScene(one)
+    write(scene, 200n, false)
+    const events = await eventsOf('moorings:replica:changed', async () => {
+      void scene.replicas.start()
+      await scene.clock.advance(50)
+      expect(first(scene).state).toBe('lagging')
+      only(scene).driver.log = 200n
+      await scene.clock.advance(100)
+      await settled()
+    })
+    expect(events).toMatchObject([{ from: 'unchecked', to: 'fit' }])
+    const behind = replicatedScene(one)
+    write(behind, 200n, false)
+    const warned = await eventsOf('moorings:replica:changed', async () => {
+      void behind.replicas.start()
+      for (let check = 0; check < 10; check++) await behind.clock.advance(100)
+      await settled()
+    })
+    expect(warned).toMatchObject([{ from: 'unchecked', to: 'lagging' }])
   })
 
   it('do so as well of a replica that has more than the primary had, which may have strayed', async () => {

@@ -259,7 +259,8 @@ export class Replicas<C extends Connection = Connection> implements Source<C> {
     for (const replica of this.#replicas) {
       const from = this.#told.get(replica) ?? 'unchecked'
       const to = replica.state(now)
-      if (from === to) continue
+      // At first it seems to lag where the primary is written to, and mostly does not: soon it is asked again.
+      if (from === to || (from === 'unchecked' && to === 'lagging' && !this.#knowsAll)) continue
       this.#told.set(replica, to)
       const { name } = replica.pool
       const lagMs = replica.lagMs(now)
