@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals'
 import { InvalidOptionsError } from '../errors.js'
 import { ticket } from '../testing/committing.js'
 import { checkedScene, type ReplicatedScene } from '../testing/replicated-scene.js'
-import { noteWrite, readsItsWrites, withReadYourWrites } from './read-your-writes.js'
+import { noteWrite, type ReadYourWritesOptions, readsItsWrites, withReadYourWrites } from './read-your-writes.js'
 
 async function readAt({ replicas }: ReplicatedScene): Promise<string> {
   const lease = replicas.tryAcquire() ?? (await replicas.acquire({ brief: true }))
@@ -116,5 +116,13 @@ describe('withReadYourWrites', () => {
   it('says so at once when it is given no function', () => {
     const given: unknown = Promise.resolve()
     expect(() => withReadYourWrites(given as () => void)).toThrow(InvalidOptionsError)
+  })
+
+  it.each([
+    [{ haswritten: true }, 'options.haswritten: given true; allowed: nothing by this name; did you mean hasWritten?'],
+    [{ hasWritten: '1' }, 'options.hasWritten: given "1"; allowed: true or false'],
+    [null, 'options: given null; allowed: an object'],
+  ])('says so at once when it is given %j, which would be taken for nothing', (options: unknown, message) => {
+    expect(() => withReadYourWrites(() => 7, options as ReadYourWritesOptions)).toThrow(message)
   })
 })

@@ -2,7 +2,11 @@
 // replica at once, so from the first write on its reads are the primary's.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { z } from 'zod'
 import { assertFunction, begun, isLazy } from '../begun.js'
+import { InvalidOptionsError } from '../errors.js'
+import { checkBy, strictOptions } from '../option-problems.js'
+import { flag } from '../option-schemas.js'
 
 /** What the body of {@link withReadYourWrites} is told. */
 export interface ReadYourWrites {
@@ -14,6 +18,11 @@ export interface ReadYourWritesOptions {
   /** Whether a write that it is to read came before it: by the request before this one of the same user, say. Default false. */
   readonly hasWritten?: boolean | undefined
 }
+
+/** One that is misspelt would let a request read what was there before its user's last write. */
+const readYourWritesOptions = strictOptions({
+  hasWritten: flag().optional(),
+} satisfies Record<keyof ReadYourWritesOptions, z.ZodType>)
 
 class Scope implements ReadYourWrites {
   /** Something was written before it, wherever that was. */
@@ -41,6 +50,7 @@ const scopes = new AsyncLocalStorage<Scope>()
  * statement outside of one that does not evidently read only. Inside of another such stretch it is a part of that.
  *
  * @param body is told whether anything was written, for whoever wants the next request to know of it
+ * @throws InvalidOptionsError
  * @example
  * await withReadYourWrites(async () => {
  *   await db.insert(orders).values(order)
@@ -54,11 +64,13 @@ export function withReadYourWrites<T>(
 export function withReadYourWrites<T>(body: (scope: ReadYourWrites) => T, options?: ReadYourWritesOptions): T
 export function withReadYourWrites<T>(
   body: (scope: ReadYourWrites) => PromiseLike<T> | T,
-  { hasWritten = false }: ReadYourWritesOptions = {},
+  options: ReadYourWritesOptions = {},
 ): PromiseLike<T> | T {
   assertFunction(body, 'body')
+  const checked = checkBy(readYourWritesOptions, options, 'options')
+  if (!checked.ok) throw new InvalidOptionsError(checked.problems)
   const scope = scopes.getStore() ?? new Scope()
-  if (hasWritten) scope.before = true
+  if (checked.value.hasWritten === true) scope.before = true
   return scopes.run(scope, () => {
     const value = body(scope)
     return isLazy(value) ? begun(() => value) : value
