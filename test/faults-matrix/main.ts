@@ -22,11 +22,14 @@ const usage = `npm run faults:report -- [--quick] [--only TEXT] [--system TEXT] 
 /** After the last line: an open socket or timer that was forgotten would keep the process alive. */
 const exitMs = 10_000
 
-async function main(): Promise<void> {
-  const { quick, only, system, out } = asked()
+async function main({ quick, only, system, out }: Asked): Promise<void> {
   const rowsAsked = faults.filter((fault) => fault.name.includes(only) && (!quick || fault.quick))
   const columns = systems.filter(({ name }) => name.includes(system))
-  if (rowsAsked.length === 0 || columns.length === 0) throw new Error(`there is nothing of that name\n${usage}`)
+  if (rowsAsked.length === 0 || columns.length === 0) {
+    console.error(`There is nothing of that name${quick ? ' in a quick run' : ''}.\n${usage}\n\n${names()}`)
+    process.exitCode = 2
+    return
+  }
   const timing = quick ? quickTiming : fullTiming
   const grounds = new Grounds()
   const rows: Row[] = []
@@ -58,7 +61,14 @@ async function main(): Promise<void> {
   }, exitMs).unref()
 }
 
-function asked(): { quick: boolean; only: string; system: string; out: string | undefined } {
+interface Asked {
+  readonly quick: boolean
+  readonly only: string
+  readonly system: string
+  readonly out: string | undefined
+}
+
+function whatIsAsked(): Asked | undefined {
   const text = { type: 'string', default: '' } as const
   const options = {
     quick: { type: 'boolean', default: false },
@@ -66,8 +76,17 @@ function asked(): { quick: boolean; only: string; system: string; out: string | 
     system: text,
     out: { type: 'string' },
   } as const
-  const { quick, only, system, out } = parseArgs({ options }).values
-  return { quick, only, system, out }
+  try {
+    const { quick, only, system, out } = parseArgs({ options }).values
+    return { quick, only, system, out }
+  } catch {
+    return undefined
+  }
+}
+
+function names(): string {
+  const shown = faults.map(({ name, quick }) => `  ${name}${quick ? ' (quick)' : ''}`)
+  return ['Faults:', ...shown, 'Systems:', ...systems.map(({ name }) => `  ${name}`)].join('\n')
 }
 
 function versions(): string {
@@ -103,4 +122,8 @@ function machine(): string {
 
 // Wrong until it is known to be right.
 process.exitCode = 1
-await main()
+const asked = whatIsAsked()
+if (asked === undefined) {
+  console.error(`${usage}\n\n${names()}`)
+  process.exitCode = 2
+} else await main(asked)
