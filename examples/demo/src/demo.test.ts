@@ -33,6 +33,7 @@ test('two banks keep their books when the primary crashes and its standby takes 
   const { stdout, stderr } = await runWith({}, '--seconds', '4')
   expect(stderr).toBe('')
   expect(stdout).toMatch(/transfers acknowledged +[1-9][\d,]* +[1-9][\d,]*\n/)
+  expect(stdout).toMatch(/\nThe primary crashes\.\n(?:.*\n)*The standby is the primary now\.\n/)
   expect(stdout).toMatch(/stood still for the fail-over +\d+\.\d\d s +\d+\.\d\d s\n/)
   expect(stdout).toMatch(/\nThe books balance\.\n$/)
 })

@@ -11,7 +11,7 @@ import { Books } from './books.js'
 import { drizzleBank } from './drizzle-bank.js'
 import { Faults } from './faults.js'
 import { kyselyBank } from './kysely-bank.js'
-import { showProgress } from './progress.js'
+import { type Progress, showProgress } from './progress.js'
 import { report } from './report.js'
 import { openServer, type Server } from './server.js'
 import { work } from './tellers.js'
@@ -98,7 +98,7 @@ async function underFire(
   try {
     const halfTime = () => pause(seconds * 500, undefined, { signal: over.signal })
     const time = halfTime()
-      .then(() => failOver && crash(branches, faults, failOver))
+      .then(() => failOver && crash(branches, faults, failOver, progress))
       .then(halfTime)
       .catch((error: unknown) => {
         if (!over.signal.aborted) throw error
@@ -113,10 +113,17 @@ async function underFire(
   }
 }
 
-async function crash(branches: readonly Branch[], faults: Faults, failOver: () => Promise<void>): Promise<void> {
+async function crash(
+  branches: readonly Branch[],
+  faults: Faults,
+  failOver: () => Promise<void>,
+  progress: Progress,
+): Promise<void> {
   await faults.restDuring(async () => {
     for (const { books } of branches) books.watch()
+    progress.tell('The primary crashes.')
     await failOver()
+    progress.tell('The standby is the primary now.')
   })
 }
 

@@ -4,6 +4,8 @@ const terminal = process.stdout.isTTY === true
 const everyMs = terminal ? 200 : 5_000
 
 export interface Progress {
+  /** A line of its own, that stays. */
+  tell(text: string): void
   stop(): void
 }
 
@@ -11,6 +13,7 @@ export function showProgress(line: () => string): Progress {
   const show = () => process.stdout.write(terminal ? `\r\u001b[K${line()}` : `${line()}\n`)
   const timer = setInterval(show, everyMs)
   return {
+    tell: (text) => process.stdout.write(terminal ? `\r\u001b[K${text}\n` : `${text}\n`),
     stop() {
       clearInterval(timer)
       show()
