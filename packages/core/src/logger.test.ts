@@ -76,7 +76,11 @@ const sampleOf: { readonly [Name in EventName]: EventDetails[Name] } = {
   'moorings:connection:closed': { id: 7, endpoint, reason: 'lost', ageMs: 60_000, uses: 12, error: lost },
   'moorings:connection:checked': { id: 7, why: 'keepalive', tookMs: 1, error: undefined },
   'moorings:connection:reset': { id: 7, tookMs: 1, error: undefined },
-  'moorings:connect:failed': { error: new ConnectError('refused', { code: 'ECONNREFUSED' }), retryInMs: 50, again: false },
+  'moorings:connect:failed': {
+    error: new ConnectError('refused', { code: 'ECONNREFUSED' }),
+    retryInMs: 50,
+    again: false,
+  },
   'moorings:endpoint:moved': { from: 'a:5432', to: 'b:5432' },
   'moorings:endpoint:changed': { endpoint: 'a:5432', from: 'primary', to: 'read-only' },
   'moorings:replica:changed': { replica: 'replica 1', from: 'fit', to: 'lagging', lagMs: 12_000 },
