@@ -37,6 +37,12 @@ describe('a failed connect', () => {
     const events = await eventsOf('moorings:connect:failed', async () => {
       const [waiting] = await ask(pool, 1)
       await clock.advance(50)
+      // A breaker that is open in between says nothing new.
+      const cause = new ConnectError('reset', { code: 'ECONNRESET' })
+      driver.connects = new CircuitOpenError('db', { sinceMs: 1, retryInMs: 1, byHand: false, cause })
+      await clock.advance(500)
+      driver.connects = refusal()
+      await clock.advance(500)
       driver.connects = new ConnectError('starting up', { code: '57P03' })
       await clock.advance(500)
       driver.connects = 'ok'

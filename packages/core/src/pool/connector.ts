@@ -56,6 +56,8 @@ export class Connector<C extends Connection> {
   #retryTimer: Timer | undefined
   #retryTimerAt = 0
   #lastError: MooringsError | undefined
+  /** The last that was told of, until a connect succeeds. */
+  #told: MooringsError | undefined
   /** Attempts that failed, since the beginning. */
   failed = 0
 
@@ -258,6 +260,7 @@ export class Connector<C extends Connection> {
     }
     this.#failures = 0
     this.#lastError = undefined
+    this.#told = undefined
     this.#doubtful = false
   }
 
@@ -276,10 +279,12 @@ export class Connector<C extends Connection> {
       if (probeMs !== undefined) this.#startedAt = Math.min(this.#startedAt, now - SCOUT_MS)
       this.#doubtful = false
     }
-    const before = this.#lastError
-    const again = before !== undefined && before.name === error.name && before.code === error.code
     this.#lastError = error instanceof CircuitOpenError && isMooringsError(error.cause) ? error.cause : error
-    if (asked) publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now, again }))
+    if (asked) {
+      const again = this.#told?.name === error.name && this.#told.code === error.code
+      this.#told = error
+      publish('moorings:connect:failed', pool, () => ({ error, retryInMs: this.#retryAt - now, again }))
+    }
     failed(error)
   }
 }
