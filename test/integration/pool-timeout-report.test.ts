@@ -86,7 +86,7 @@ describe.each(orms)('$name', (orm: Orm) => {
   })
 
   it('P4: a failure to connect is told no more once a connect has succeeded', async () => {
-    const db = scene.open(orm, { pool: { ...three, max: 1, acquireTimeoutMs: 200 } })
+    const db = scene.open(orm, { pool: { ...three, max: 1, acquireTimeoutMs: 1_500 } })
     scene.proxy.refuse()
     expect(await timeoutOf(db.query('select 1'))).toHaveProperty('cause')
     await scene.proxy.restore()
