@@ -1,6 +1,7 @@
 // P17, P18: a connection that died takes its handles with it. Whoever holds one may not end up on somebody else's
 // backend, and whoever asks the pool again gets another connection.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from '@jest/globals'
 import { ConnectionLostError } from '@moorings/core'
 import { ResilientPostgresDialect } from '@moorings/kysely'
@@ -152,6 +153,8 @@ describe.each(orms)('$name', (orm: Orm) => {
       return backendOf(db)
     })
     await until(async () => (await scene.backends()).some(({ state }) => state === 'active'), { what: 'the sleep' })
+    // Sooner it would be sent again.
+    await pause(1_100)
     await scene.killAll()
     expect(await within(patience, retried)).not.toBe(pid)
   })

