@@ -3,8 +3,8 @@
 // what the server sends. It could pipeline them itself, but then a parameter that cannot be written rejects the wrong one
 // of the two and leaves the library out of step, and nothing can be sent behind a statement that it describes first.
 
-import type { Duplex } from 'node:stream'
 import type { TransactionStatus } from '@moorings/core'
+import type { LibrarySocket } from './library-socket.js'
 import { type BackendReader, errorFields, simpleQuery, statusOf } from './wire.js'
 
 export interface AsideAnswer {
@@ -28,7 +28,7 @@ const parameterStatus = 83 // S
 const readyForQuery = 90 // Z
 
 export class Asides {
-  readonly #socket: Duplex
+  readonly #socket: Pick<LibrarySocket, 'ahead' | 'behind' | 'flushSoon'>
   readonly #reader: BackendReader
   /** Whose answers come next, in this order; undefined for the library's. Empty: whatever comes is the library's. */
   readonly #expected: (Answered | undefined)[] = []
@@ -47,7 +47,7 @@ export class Asides {
   #error: Record<string, string> | undefined
   #value: string | null | undefined
 
-  constructor(socket: Duplex, reader: BackendReader) {
+  constructor(socket: Pick<LibrarySocket, 'ahead' | 'behind' | 'flushSoon'>, reader: BackendReader) {
     this.#socket = socket
     this.#reader = reader
   }
@@ -57,14 +57,9 @@ export class Asides {
     return this.#expected.length === 0
   }
 
-  /** From here to {@link release} all that is sent leaves as one. */
-  hold(): void {
-    this.#socket.cork()
-  }
-
   /** Ahead of what the library is given next. */
   ahead(text: string, answered: Answered): void {
-    this.#socket.write(simpleQuery(text))
+    this.#socket.ahead(simpleQuery(text))
     this.#expect(answered)
   }
 
@@ -72,14 +67,12 @@ export class Asides {
   behind(text: string, answered: Answered): void {
     this.#expect(undefined)
     this.#expect(answered)
-    // The library keeps short messages back until an immediate, and has set its own before.
-    setImmediate(() => {
-      if (this.#socket.writable) this.#socket.write(simpleQuery(text))
-    })
+    this.#socket.behind(simpleQuery(text))
   }
 
-  release(): void {
-    setImmediate(() => this.#socket.uncork())
+  /** The library was given what these travel with. */
+  depart(): void {
+    this.#socket.flushSoon()
   }
 
   /** What of a chunk is the library's. The reader was given all of it before. */

@@ -63,12 +63,11 @@ export class Companions {
   #sendLed(job: Job, lead: Lead): void {
     const { asides } = this.#parts
     job.readyAt++
-    asides.hold()
     asides.ahead(lead.text, (answer) => this.#led(lead, answer))
     this.#trace = lead.trace
     if (lead.trace === undefined) this.#parts.send(job.query)
     else this.#sendLooked(job, lead.trace)
-    asides.release()
+    asides.depart()
   }
 
   #led(lead: Lead, { error, status }: AsideAnswer): void {
@@ -80,7 +79,7 @@ export class Companions {
   // --- what a transaction has written ---
 
   #sendTraced(job: Job, trace: Trace): void {
-    const { asides, reader, send } = this.#parts
+    const { reader, send } = this.#parts
     if (reader.transactionStatus !== 'open') {
       // In a failed one there is nothing to be seen.
       if (reader.transactionStatus === 'idle') {
@@ -90,9 +89,7 @@ export class Companions {
       send(job.query)
       return
     }
-    asides.hold()
     this.#sendLooked(job, trace)
-    asides.release()
   }
 
   #sendLooked(job: Job, trace: Trace): void {
@@ -107,17 +104,16 @@ export class Companions {
   #sendLook(job: Job, trace: Trace): void {
     if (job.look === undefined) return
     job.readyAt++
-    this.#parts.asides.behind(job.look, (answer) => trace.answered(answer))
+    const { asides } = this.#parts
+    asides.behind(job.look, (answer) => trace.answered(answer))
+    asides.depart()
     job.look = undefined
   }
 
   /** The library has had what the server sent: it may have written the parameters. */
   delivered(job: Job): void {
     if (job.look === undefined || job.query.describeFirst || this.#trace === undefined) return
-    const { asides } = this.#parts
-    asides.hold()
     this.#sendLook(job, this.#trace)
-    asides.release()
   }
 
   /** A statement has changed rows. */

@@ -27,9 +27,10 @@ import { type Codec, plain } from './codec.js'
 import { streamRows } from './cursor.js'
 import type { Deadlocks } from './deadlocks.js'
 import type { RunOptions } from './job.js'
-import { isObjectResult, isStream, type LibraryQuery, type LibrarySql, written } from './library.js'
+import { isObjectResult, isStream, type LibrarySql, type LibraryStatement } from './library.js'
 import { Lifeline } from './lifeline.js'
 import type { ParsedConnection } from './options.js'
+import { OwnStatement } from './own-statement.js'
 import { OwnTransaction, unlimited } from './own-transaction.js'
 import type { QueueParts } from './queue-parts.js'
 import type { Route } from './route.js'
@@ -79,7 +80,7 @@ export class PostgresConnection implements Connection {
     const { socket, librarySocket, reader, sql } = parts
     this.#madeAt = parts.deadlines.clock.now()
     this.address = addressOf(socket)
-    const asides = new Asides(socket, reader)
+    const asides = new Asides(librarySocket, reader)
     // Any query of an instance carries the handler that sends it through that instance.
     const send = sql.unsafe('').handler
     this.#statements = new StatementQueue(this, { ...parts, asides, marks: this.#marks, library: sql.options, send })
@@ -172,7 +173,7 @@ export class PostgresConnection implements Connection {
   }
 
   /** Why a statement is not to be sent, if it is not. */
-  refusalOf({ strings }: LibraryQuery): MooringsError | undefined {
+  refusalOf({ strings }: LibraryStatement): MooringsError | undefined {
     if (!this.#sharesSessions) return undefined
     const left = leaves(strings.join(''), this.transactionStatus !== 'idle')
     return left && refusal(left, this.endpoint)
@@ -250,12 +251,12 @@ export class PostgresConnection implements Connection {
   // --- statements ---
 
   /** Carries out a query of postgres.js, made by any instance. It is the query itself that resolves or rejects. */
-  run(query: LibraryQuery, codec: Codec, options?: RunOptions): void {
+  run(query: LibraryStatement, codec: Codec, options?: RunOptions): void {
     this.#statements.run(query, codec, options)
   }
 
   /** Ends a query that was given to `run`, wherever it is: its caller is told at once. */
-  interrupt(query: LibraryQuery, error: MooringsError): void {
+  interrupt(query: LibraryStatement, error: MooringsError): void {
     this.#statements.interrupt(query, error)
   }
 
@@ -324,17 +325,16 @@ export class PostgresConnection implements Connection {
     statement: Statement,
     options: RunOptions & { readonly codec?: Codec } = {},
   ): Promise<Result<Row>> {
-    const { sql } = this.#parts
-    const { text, values = [] } = statement
+    const { text, values = none } = statement
     const prepare = statement.prepare === 'repeated' ? undefined : statement.prepare === true
-    const query =
-      options.written === true && values.length > 0 && values.every(isWritten)
-        ? written(sql, text, values, prepare)
-        : sql.unsafe(text, values, { prepare })
-    // At once: whoever asked has just made sure that this connection is still the one.
-    query.handler = () => {}
-    this.run(query, options.codec ?? this.#parts.codec, options)
-    const value = await query
+    const written = options.written === true && values.every(isWritten)
+    const value = await new Promise((resolve, reject) => {
+      this.run(
+        new OwnStatement(text, values, { prepare, written }, resolve, reject),
+        options.codec ?? this.#parts.codec,
+        options,
+      )
+    })
     if (isStream(value)) return { rows: [], command: await endCopy(value), count: undefined }
     // Several statements in one text: as with pg, the caller sees none of their rows.
     if (!isObjectResult<Row>(value)) return { rows: [], command: undefined, count: undefined }
@@ -426,6 +426,8 @@ export class PostgresConnection implements Connection {
     this.#lifeline.destroy(reason)
   }
 }
+
+const none: readonly unknown[] = []
 
 function isWritten(value: unknown): value is string | null {
   return typeof value === 'string' || value === null

@@ -4,7 +4,8 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionLostError, Deadline, ErrorSite, ExecuteOptions, TransactionStatus } from '@moorings/core'
 import type { ArrayTypes } from './array-types.js'
 import { type Codec, mapResult, rowMapper, type Shape } from './codec.js'
-import { isResult, type LibraryQuery } from './library.js'
+import { isResult, type LibraryStatement } from './library.js'
+import { OwnStatement } from './own-statement.js'
 import type { Trace } from './trace.js'
 
 export interface RunOptions extends ExecuteOptions {
@@ -42,7 +43,7 @@ export interface Lead {
 }
 
 export interface Job {
-  readonly query: LibraryQuery
+  readonly query: LibraryStatement
   readonly codec: Codec
   readonly options: RunOptions
   readonly resolve: (value: unknown) => void
@@ -92,10 +93,11 @@ export interface Job {
   hurry: (() => void) | undefined
 }
 
-export function jobFor(query: LibraryQuery, codec: Codec, options: RunOptions): Job {
+export function jobFor(query: LibraryStatement, codec: Codec, options: RunOptions): Job {
   // When a statement fails the library asks for its origin, and keeps the answer for ever by the statement's text: for a
   // tagged template one for each place in the code, for any other text one for each failure.
-  if (!('raw' in query.strings)) Object.defineProperty(query, 'origin', { value: '' })
+  if (!('raw' in query.strings) && !(query instanceof OwnStatement))
+    Object.defineProperty(query, 'origin', { value: '' })
   return {
     query,
     codec,
@@ -196,7 +198,14 @@ export function mapChunks(job: Job, arrays: ArrayTypes, lost: () => boolean): vo
  *
  * @param retrying is told why, before it is tried once more
  */
-export function keepParameters(query: LibraryQuery, retrying: (error: unknown) => void): void {
+export function keepParameters(query: LibraryStatement, retrying: (error: unknown) => void): void {
+  if (query instanceof OwnStatement) {
+    query.retrying = (error) => {
+      if (query.args.length > 0) query.parameters = undefined
+      retrying(error)
+    }
+    return
+  }
   let retried: unknown
   Object.defineProperty(query, 'retried', {
     configurable: true,
@@ -209,6 +218,6 @@ export function keepParameters(query: LibraryQuery, retrying: (error: unknown) =
   })
 }
 
-function shapeOf(query: LibraryQuery): Shape {
+function shapeOf(query: LibraryStatement): Shape {
   return query.isRaw === true ? 'buffers' : query.isRaw === 'values' ? 'values' : 'objects'
 }

@@ -1,5 +1,6 @@
 // The socket as postgres.js has it. What the server sends passes through our hands first, so that the answers to what we
-// send beside the library can be taken out (aside.ts); all else is the socket's own.
+// send beside the library can be taken out (aside.ts), and what it writes leaves with that in one piece; all else is the
+// socket's own.
 
 import type { Duplex } from 'node:stream'
 
@@ -9,6 +10,9 @@ export class LibrarySocket {
   readonly #socket: Duplex
   #data: ((chunk: Buffer) => void) | undefined
   #written = 0
+  /** To leave with what the library writes next. */
+  #ahead: Buffer[] = []
+  #behind: Buffer[] = []
 
   constructor(socket: Duplex) {
     this.#socket = socket
@@ -27,6 +31,37 @@ export class LibrarySocket {
   /** Gives the library what the server has sent. */
   deliver(chunk: Buffer): void {
     this.#data?.(chunk)
+  }
+
+  /** Leaves in front of what the library writes next, in one write with it. */
+  ahead(message: Buffer): void {
+    this.#ahead.push(message)
+  }
+
+  /** Leaves behind what the library was given last. */
+  behind(message: Buffer): void {
+    this.#behind.push(message)
+  }
+
+  /**
+   * To be called when the library was given what it is to write: it keeps short messages back until an immediate, which comes
+   * before ours. What is left then leaves by itself.
+   */
+  flushSoon(): void {
+    setImmediate(() => {
+      if (this.#beside && this.#socket.writable) this.#socket.write(this.#together())
+    })
+  }
+
+  get #beside(): boolean {
+    return this.#ahead.length + this.#behind.length > 0
+  }
+
+  #together(...chunk: Buffer[]): Buffer {
+    const whole = Buffer.concat([...this.#ahead, ...chunk, ...this.#behind])
+    this.#ahead = []
+    this.#behind = []
+    return whole
   }
 
   // --- what the library asks of a socket ---
@@ -65,7 +100,7 @@ export class LibrarySocket {
   write(chunk: Buffer, written?: (error: Error | null | undefined) => void): boolean {
     // Nothing leaves through one that is destroyed.
     if (this.#socket.destroyed !== true) this.#written += chunk.length
-    return this.#socket.write(chunk, written)
+    return this.#socket.write(this.#beside ? this.#together(chunk) : chunk, written)
   }
 
   end(chunk: Buffer): void {

@@ -23,34 +23,40 @@ export interface LibraryResult<Row = LibraryRow> extends Array<Row> {
   statement: { columns: LibraryColumn[] | null } | null
 }
 
-/**
- * The library's own Query: a promise that starts when somebody waits for it, by calling `handler(query)`. The handler is
- * a plain property, so a query made by one instance can be carried out by another's connection.
- */
-export interface LibraryQuery extends Promise<unknown> {
-  handler: (query: LibraryQuery) => void
-  canceller: ((query: LibraryQuery) => Promise<void>) | null
+/** What a connection of the library is given to carry out, as far as we read or write it. */
+export interface LibraryStatement {
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
-  strings: readonly string[]
+  readonly strings: readonly string[]
   /** What stands between the strings: values, fragments, or helpers (an identifier, a builder, a parameter). */
   readonly args: readonly unknown[]
   /** As the library has built them; it builds them anew where there are none. */
   parameters?: unknown
   /** As the caller has it: `prepare` is there, and undefined, where it is left to the connection. */
-  options: { simple?: boolean; prepare?: boolean | undefined }
+  readonly options: { simple?: boolean; prepare?: boolean | undefined }
   /** Whether the server has it prepared already; set when it is given to a connection. */
   readonly prepared?: unknown
   /** `true`: rows of buffers; `'values'`: rows of arrays; otherwise rows of objects. */
-  isRaw?: boolean | 'values'
-  onlyDescribe?: boolean
+  readonly isRaw?: boolean | 'values'
+  readonly onlyDescribe?: boolean
   /** Asked for as a stream: a COPY. */
-  streaming?: boolean
+  readonly streaming?: boolean
   /** Set while the statement waits for its description: its parameters follow then. */
-  describeFirst?: unknown
+  readonly describeFirst?: unknown
   cursorFn?: ((chunk: LibraryResult) => unknown) | undefined
   forEachFn?: ((row: LibraryRow, result: LibraryResult) => unknown) | undefined
-  statement: { columns: LibraryColumn[] | null } | null
+  readonly statement: { columns: LibraryColumn[] | null } | null
+}
+
+/**
+ * The library's own Query: a promise that starts when somebody waits for it, by calling `handler(query)`. The handler is
+ * a plain property, so a query made by one instance can be carried out by another's connection.
+ */
+export interface LibraryQuery extends Promise<unknown>, LibraryStatement {
+  /** As a method: an instance's own takes any statement. */
+  handler(query: LibraryQuery): void
+  canceller: ((query: LibraryQuery) => Promise<void>) | null
+  strings: readonly string[]
   readonly executed: boolean
   cursor(rows?: number, each?: (chunk: LibraryResult) => unknown): unknown
   values(): LibraryQuery
@@ -114,7 +120,7 @@ export function isResult(value: unknown): value is LibraryResult {
 }
 
 /** With its fragments put in, as the library has sent it; empty before that. */
-export function textOf({ string }: LibraryQuery & { readonly string?: unknown }): string {
+export function textOf({ string }: LibraryStatement & { readonly string?: unknown }): string {
   return typeof string === 'string' ? string : ''
 }
 
@@ -129,18 +135,18 @@ export function writtenText({ strings, args }: LibraryQuery): string {
 }
 
 /** A text as it was given to `unsafe`; undefined for a tagged template. */
-export function textGiven({ strings }: LibraryQuery): string | undefined {
+export function textGiven({ strings }: LibraryStatement): string | undefined {
   return 'raw' in strings ? undefined : strings[0]
 }
 
 /** Whether the library prepares it: a tagged template unless it is told not to, a text when it is told to. */
-export function isPrepared({ options }: LibraryQuery): boolean {
+export function isPrepared({ options }: LibraryStatement): boolean {
   if (options.simple === true) return false
   return 'prepare' in options ? options.prepare === true : true
 }
 
 /** Whether its caller leaves it to the connection to prepare it. The library takes it for no. */
-export function leavesPreparing({ options, cursorFn, onlyDescribe, streaming }: LibraryQuery): boolean {
+export function leavesPreparing({ options, cursorFn, onlyDescribe, streaming }: LibraryStatement): boolean {
   if (options.prepare !== undefined || !('prepare' in options)) return false
   return cursorFn === undefined && onlyDescribe !== true && streaming !== true
 }
@@ -166,25 +172,10 @@ function isLibraryQuery(made: unknown): made is LibraryQuery {
 export function standInFor(
   query: LibraryQuery,
   sql: LibrarySql,
-  { resolve, reject }: Pick<LibraryQuery, 'resolve' | 'reject'>,
+  { resolve, reject }: Pick<LibraryStatement, 'resolve' | 'reject'>,
 ): LibraryQuery {
   // Without its parameters as they were written for the first connection.
   return Object.assign(sql.unsafe(''), query, { parameters: undefined, resolve, reject })
-}
-
-/**
- * A query whose parameters are text already. The library asks the server for the types of those that it is to write, and waits
- * for the answer: of these it knows nothing but how many bytes they are.
- */
-export function written(
-  sql: LibrarySql,
-  text: string,
-  values: readonly (string | null)[],
-  prepare: boolean | undefined,
-): LibraryQuery {
-  const query = sql.unsafe(text, [], { prepare, simple: false })
-  query.parameters = [...values]
-  return query
 }
 
 /** For a query that was not asked for `raw()` or `values()`; what its rows hold is for the caller to know. */

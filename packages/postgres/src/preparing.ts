@@ -5,7 +5,7 @@
 // connection would do better, because other statements come now, this one is worn.
 
 import { isAboutRows } from './about-rows.js'
-import { isPrepared, type LibraryQuery, textGiven } from './library.js'
+import { isPrepared, type LibraryStatement, textGiven } from './library.js'
 import type { Names } from './names.js'
 import type { Repeats } from './repeats.js'
 
@@ -43,7 +43,7 @@ export class Preparing {
   }
 
   /** Decides it for a statement whose caller has not, before it is given to the library. */
-  choose(query: LibraryQuery, inTransaction: boolean): boolean {
+  choose(query: LibraryStatement, inTransaction: boolean): boolean {
     const text = textGiven(query)
     if (text === undefined || !this.#isToBe(text, query, inTransaction)) return false
     query.options.prepare = true
@@ -55,7 +55,7 @@ export class Preparing {
    * In a transaction only what is sure not to end it: a plan that is out of date is an error, which the library repairs for
    * a statement on its own.
    */
-  #isToBe(text: string, { options }: LibraryQuery, inTransaction: boolean): boolean {
+  #isToBe(text: string, { options }: LibraryStatement, inTransaction: boolean): boolean {
     const { max, era } = this.#repeats
     if (max === 0 || this.#names.moved) return false
     if (this.#era !== era) this.#doubt(era)
@@ -75,7 +75,7 @@ export class Preparing {
   }
 
   /** It was given to the library, which knows by now whether the server has it. */
-  given(query: LibraryQuery): void {
+  given(query: LibraryStatement): void {
     if (!isPrepared(query)) return
     const kept = query.prepared === true
     if (!kept) this.#made++
@@ -89,7 +89,7 @@ export class Preparing {
   }
 
   /** It was carried out, if need be with a new plan. */
-  carriedOut(query: LibraryQuery): void {
+  carriedOut(query: LibraryStatement): void {
     if (this.#doubtful.size === 0 || !isPrepared(query)) return
     const text = textGiven(query)
     if (text !== undefined && this.#doubtful.delete(text)) this.#kept.set(text, allColumns.test(text))
@@ -102,7 +102,7 @@ export class Preparing {
   }
 
   /** One means something else by now: its parameters have other types. Those of others may, too. */
-  outdated(query: LibraryQuery): void {
+  outdated(query: LibraryStatement): void {
     const text = textGiven(query)
     if (text !== undefined) {
       this.#kept.delete(text)
@@ -113,7 +113,7 @@ export class Preparing {
   }
 
   /** The same perhaps, or its values were wrong: within a transaction that cannot be found out. */
-  suspect(query: LibraryQuery): void {
+  suspect(query: LibraryStatement): void {
     const text = textGiven(query)
     if (text !== undefined) this.#repeats.suspect(text)
   }

@@ -3,7 +3,7 @@
 import type { Completion, Deadlines, DeadlockError, ErrorSite, MooringsError } from '@moorings/core'
 import type { ArrayTypes } from './array-types.js'
 import type { Asides } from './aside.js'
-import type { LibraryOptions, LibraryQuery } from './library.js'
+import type { LibraryOptions, LibraryStatement } from './library.js'
 import type { LibrarySocket } from './library-socket.js'
 import type { Repeats } from './repeats.js'
 import type { Route } from './route.js'
@@ -19,7 +19,7 @@ export interface QueueOwner {
   deadlocked(error: DeadlockError, text: string): void
   destroy(reason: MooringsError): void
   /** Why a statement is not to be sent, if it is not. */
-  refusalOf(query: LibraryQuery): MooringsError | undefined
+  refusalOf(query: LibraryStatement): MooringsError | undefined
   /** Whether it is the server itself that answers, and no pooler. */
   readonly direct: boolean
   /** Whether what is prepared by its name is found again. */
@@ -40,7 +40,8 @@ export interface QueueParts {
   readonly deadlines: Deadlines
   /** The options of the instance that sends: it reads its serializers from there for every statement. */
   readonly library: LibraryOptions
-  readonly send: (query: LibraryQuery) => void
+  /** As a method: an instance's own is typed for a Query, of which it uses what a statement has. */
+  send(query: LibraryStatement): void
   readonly route: Pick<Route, 'keepsPrepared'>
   /** Of all connections of the driver. */
   readonly repeats: Repeats

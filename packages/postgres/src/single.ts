@@ -152,7 +152,7 @@ export class Single implements RunOptions {
 
   /** @returns what its caller is to be told; undefined for nothing yet */
   lost(error: ConnectionLostError, job: Job): unknown {
-    const { query } = job
+    const query = this.#query
     // What was handed out cannot be had back, and what is written or read beside it begins once.
     const handsOut = query.cursorFn !== undefined || query.forEachFn !== undefined || query.streaming === true
     if (handsOut || !this.#takeBack(error)) return this.#told(error)

@@ -11,7 +11,7 @@ import type { Codec } from './codec.js'
 import { Companions } from './companions.js'
 import { type Job, jobFor, keepParameters, mapChunks, mapValue, type RunOptions } from './job.js'
 import { Lately } from './lately.js'
-import { isPrepared, isResult, isStream, type LibraryQuery, leavesPreparing, textOf } from './library.js'
+import { isPrepared, isResult, isStream, type LibraryStatement, leavesPreparing, textOf } from './library.js'
 import { Names } from './names.js'
 import { Preparing } from './preparing.js'
 import type { QueueOwner, QueueParts } from './queue-parts.js'
@@ -89,7 +89,7 @@ export class StatementQueue {
   }
 
   /** Carries out a query of postgres.js, made by any instance. It is the query itself that resolves or rejects. */
-  run(query: LibraryQuery, codec: Codec, options: RunOptions = {}): void {
+  run(query: LibraryStatement, codec: Codec, options: RunOptions = {}): void {
     const job = jobFor(query, codec, options)
     const { signal, timeoutMs = this.#parts.timeoutMs } = options
     if (signal?.aborted === true) {
@@ -321,7 +321,7 @@ export class StatementQueue {
   // --- limits and cancelling ---
 
   /** Ends a query that was given to `run`, wherever it is. */
-  interrupt(query: LibraryQuery, error: MooringsError): void {
+  interrupt(query: LibraryStatement, error: MooringsError): void {
     const job = this.#current?.query === query ? this.#current : this.#waiting.find((queued) => queued.query === query)
     if (job !== undefined) this.#interrupt(job, error)
   }
