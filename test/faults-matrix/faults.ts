@@ -130,7 +130,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: 'black hole at COMMIT',
-    what: 'Of eight transactions each, COMMIT is lost on its way to the server, and its answer on its way back, without an error.',
+    what: 'Of eight transactions each, COMMIT is lost on its way to the server, and its answer on its way back, without an error. It is over with the last of them: where all callers are among them then, nothing succeeds before their limit.',
     strike: (strike) => cutCommits(strike, 'swallow'),
   },
   {
