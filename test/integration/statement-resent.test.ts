@@ -161,9 +161,7 @@ describe.each(orms)('$name', (orm: Orm) => {
 
     it('its session was terminated a moment after it had begun: what it has done is rolled back', async () => {
       const { db, resent } = await opened(orm)
-      const running = db.query(
-        "with x as (insert into marks values ('once') returning 1) select pg_sleep(0.5)::text from x",
-      )
+      const running = db.query("insert into marks select 'once' from pg_sleep(0.5)")
       await killAtWork()
       await within(soon, running)
       expect(resent).toMatchObject([{ attempt: 1, error: { code: '57P01', sent: false } }])

@@ -8,7 +8,7 @@ import {
   type MooringsError,
   StatementError,
 } from '@moorings/core'
-import { isAboutRows } from './about-rows.js'
+import { isAboutRows, leavesNothing } from './about-rows.js'
 import { isUnprepared } from './classify.js'
 import type { Job } from './job.js'
 import { textOf } from './library.js'
@@ -112,10 +112,10 @@ export class Answers {
   }
 
   /** Whoever terminates what has run for a while does so for the statement: it is his not to be run again. */
-  #broughtDown({ startedAt }: Job): boolean {
+  #broughtDown({ query, startedAt }: Job): boolean {
     const { reader, deadlines } = this.#parts
     if (reader.fatal?.code !== terminated || !this.#owner.direct) return false
-    return deadlines.clock.now() - startedAt < SHORT_MS
+    return deadlines.clock.now() - startedAt < SHORT_MS && leavesNothing(textOf(query))
   }
 
   /** The server is done with it. */
