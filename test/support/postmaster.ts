@@ -129,6 +129,9 @@ export class Postmaster {
         frozen.add(process)
       }
     }
+    // One that runs just then hears of it a moment later.
+    const stopped = async () => (await Promise.all([...frozen].map(stateOf))).every((state) => /^[TZ]?$/.test(state))
+    await until(stopped, { what: 'the server to stand still', timeoutMs: stopTimeoutMs })
     return [...frozen]
   }
 
