@@ -4,11 +4,17 @@ import { evidentlyReads } from './reads.js'
 
 const aboutRows = /^\s*(?:select|insert|update|delete|with|values|merge)\b[^;]*$/i
 
+const readsRows = /^\s*(?:select|values)\b[^;]*$/i
 const changesRows = /^\s*(?:insert|update|delete|merge)\b/i
 
-/** Surely a single statement that reads or changes rows: it can be prepared, and commits at its end and not before. */
+/** Surely a single statement that reads or changes rows: it commits at its end and not before. */
 export function isAboutRows(text: string): boolean {
   return aboutRows.test(text)
+}
+
+/** Surely a single statement that answers with rows. */
+export function isRead(text: string): boolean {
+  return readsRows.test(text)
 }
 
 /**

@@ -4,7 +4,7 @@
 // The library can forget none of them: when there are as many as there may be, others go unprepared; and where a new
 // connection would do better, because other statements come now, this one is worn.
 
-import { isAboutRows } from './about-rows.js'
+import { isRead } from './about-rows.js'
 import { isPrepared, type LibraryStatement, textGiven } from './library.js'
 import type { Names } from './names.js'
 import type { Repeats } from './repeats.js'
@@ -66,8 +66,9 @@ export class Preparing {
       return !(starred && inTransaction)
     }
     if (this.#doubtful.has(text)) return !inTransaction
-    // Without parameters it may be several statements, which cannot be prepared.
-    if (options.simple === true && !isAboutRows(text)) return false
+    // Without parameters it may be several statements, which cannot be prepared; and the library's result of one that has no
+    // rows tells whether it was.
+    if (options.simple === true && !isRead(text)) return false
     if (!this.#repeats.isOften(text) || (inTransaction && allColumns.test(text))) return false
     if (this.#made < max && !this.#barred.has(text)) return true
     this.#miss(text)
