@@ -15,7 +15,7 @@ export default {
   testTimeout,
   passWithNoTests,
   // They wait more than they work. One that has grown big, as module registries are kept, makes place for another.
-  maxWorkers: 3,
+  maxWorkers: 2,
   workerIdleMemoryLimit: '1GB',
   projects: [
     { ...shared, displayName: 'test' },

@@ -55,9 +55,14 @@ describe('a name that means another server by now', () => {
       names.set('db.example', here?.host ?? '')
       const url = new URL(scene.url)
       url.host = `db.example:${port}`
-      const pool = scene.closing(createPool(url.href, { resilience: single }))
+      const pool = scene.closing(
+        createPool(url.href, { resilience: { ...single, statement: { cancelTimeoutMs: 20_000 } } }),
+      )
       const query = createClient(pool)`select pg_sleep(60)`.execute()
-      await atWork()
+      // Not what a new connection is asked first.
+      await until(async () => (await scene.backends()).some(({ wait_event }) => wait_event === 'PgSleep'), {
+        what: 'it to sleep',
+      })
       if (now === 'another server') names.set('db.example', there?.host ?? '')
       else names.hang('db.example')
       query.cancel()
