@@ -16,15 +16,15 @@ import {
   type TransactionScope,
 } from '@moorings/core'
 import type { ReservedSql, Sql, TransactionSql } from 'postgres'
+import { ClientQuery, textQuery } from './client-query.js'
 import { TableCodec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
-import { streamRows } from './cursor.js'
-import { asLibraryQuery, type LibraryQuery, type LibrarySql, type UnsafeOptions, writtenText } from './library.js'
+import { type LibrarySql, type UnsafeOptions, writtenText } from './library.js'
 import { noteStatement } from './noting-writes.js'
 import { OneHandle } from './one-handle.js'
 import { noteOrigin } from './origins.js'
 import { PostgresPool } from './pool.js'
-import { cancel, noteRunning, wasCancelled } from './running.js'
+import { noteRunning, wasCancelled } from './running.js'
 import { Single, type SingleParts } from './single.js'
 import { parseModes } from './words.js'
 
@@ -54,10 +54,8 @@ export interface Client extends Sql {
 
 type SessionBody<T> = (client: Client, context: SessionContext) => T | Promise<T>
 
-/** Who carries a query out. */
-interface Carrier {
-  carry(query: LibraryQuery): void
-}
+/** Carries a query out. */
+type Carry = (query: ClientQuery) => void
 
 /**
  * Makes a postgres.js-shaped client on a pool. Each has value mapping of its own: what an ORM changes in
@@ -94,10 +92,10 @@ export function createClient(pool: PostgresPool): Client {
   options.max = resilience.pool.max
   const codec = new TableCodec(options)
 
-  const singles: SingleParts = { pool, codec, template }
+  const singles: SingleParts = { pool, codec }
 
   /** By itself, unless the call chain is in a transaction that everything joins. */
-  const single = (from: Source<PostgresConnection>, query: LibraryQuery): void => {
+  const single = (from: Source<PostgresConnection>, query: ClientQuery): void => {
     let scope: TransactionScope<PostgresConnection> | undefined
     try {
       scope = from.joinable?.scope
@@ -113,7 +111,7 @@ export function createClient(pool: PostgresPool): Client {
     new Single(singles, lender, query).start()
   }
 
-  const onReserved = (lease: Lease<PostgresConnection>, query: LibraryQuery): void => {
+  const onReserved = (lease: Lease<PostgresConnection>, query: ClientQuery): void => {
     if (wasCancelled(query)) return
     try {
       const { connection } = lease
@@ -125,7 +123,7 @@ export function createClient(pool: PostgresPool): Client {
     }
   }
 
-  const inScope = (scope: TransactionScope<PostgresConnection>, query: LibraryQuery): void => {
+  const inScope = (scope: TransactionScope<PostgresConnection>, query: ClientQuery): void => {
     // A statement that nobody awaits shows in the transaction's outcome, as with postgres.js.
     query.catch(() => {})
     if (wasCancelled(query)) return
@@ -146,7 +144,7 @@ export function createClient(pool: PostgresPool): Client {
   const scoped = (tx: Inside, follows: boolean): TransactionSql => {
     const handle = new OneHandle(pool)
     const meant = (): TransactionScope<PostgresConnection> => (follows ? handle.meant(tx) : tx).scope
-    const carrier: Carrier = { carry: (query) => inScope(meant(), query) }
+    const carry: Carry = (query) => inScope(meant(), query)
     const members = {
       savepoint: (a: unknown, b?: unknown) => {
         const [label, nested] = typeof a === 'string' ? [a, b] : [undefined, a]
@@ -157,7 +155,7 @@ export function createClient(pool: PostgresPool): Client {
       },
       prepare: notOffered('prepare', 'two-phase commit is not offered'),
     }
-    return complete(Object.assign(speak(template, carrier), members), isTransactionSql)
+    return complete(Object.assign(speak(template, carry), members), isTransactionSql)
   }
 
   const body = async <T>(tx: Inside, run: Body<T>, follows: boolean): Promise<T> => {
@@ -204,7 +202,7 @@ export function createClient(pool: PostgresPool): Client {
         typeof a === 'string' ? begin(parseModes(a), asBody(b)) : begin({}, asBody(a)),
       async reserve(): Promise<ReservedSql> {
         const lease = await source().acquire()
-        const reserved: Carrier = { carry: (query) => onReserved(lease, query) }
+        const reserved: Carry = (query) => onReserved(lease, query)
         return complete(
           Object.assign(speak(template, reserved), members, {
             // The pool's would run on another connection than the one that was reserved.
@@ -229,7 +227,10 @@ export function createClient(pool: PostgresPool): Client {
       END: template.CLOSE,
     }
     const client = Object.defineProperty(
-      Object.assign(speak(template, { carry: (query) => single(source(), query) }), members),
+      Object.assign(
+        speak(template, (query) => single(source(), query)),
+        members,
+      ),
       'parameters',
       { get: () => driver.parameters, enumerable: true },
     )
@@ -240,37 +241,22 @@ export function createClient(pool: PostgresPool): Client {
 }
 
 /** The tagged template and what belongs to it, its queries carried out by the given carrier. */
-function speak(template: LibrarySql, carrier: Carrier) {
-  const carry = (query: LibraryQuery): void => carrier.carry(query)
-  const adopt = (made: unknown): unknown => {
-    const query = asLibraryQuery(made)
-    if (query === undefined) return made
-    query.handler = carry
-    query.canceller = cancel
-    query.cursor = cursor
-    return query
-  }
-
-  /** `cursor(rows)` without a callback: our iterator instead of the library's. */
-  function cursor(this: LibraryQuery, rows: unknown = 1, each?: unknown): unknown {
-    const stock = Object.getPrototypeOf(this).cursor
-    if (typeof rows === 'function' || typeof each === 'function') return stock.call(this, rows, each)
-    this.cursor = stock
-    return streamRows(this, typeof rows === 'number' ? rows : 1, template.CLOSE)
-  }
-
+function speak(template: LibrarySql, carry: Carry) {
   function sql(strings: TemplateStringsArray, ...args: unknown[]): unknown {
-    if (Array.isArray(strings)) noteOrigin(strings, sql)
-    return adopt(template(strings, ...args))
+    // A name, or an object to be written out.
+    if (!isTemplate(strings)) return template(strings, ...args)
+    noteOrigin(strings, sql)
+    return new ClientQuery(strings, args, carry)
   }
 
   return Object.assign(sql, {
-    unsafe: (text: string, values?: readonly unknown[], options?: UnsafeOptions) =>
-      adopt(template.unsafe(text, values, leftToUs(options))),
-    file(path: string, ...args: [values?: unknown, options?: unknown]) {
-      const query = template.file(path, ...args)
-      adopt(query)
-      query.handler = () => {
+    unsafe(text: string, values: readonly unknown[] | UnsafeOptions = none, options?: UnsafeOptions) {
+      if (isValues(values)) return textQuery(text, values, carry, options)
+      return textQuery(text, none, carry, options ?? values)
+    },
+    file(path: string, values: readonly unknown[] | UnsafeOptions = none, options?: UnsafeOptions) {
+      const [args, said = {}] = isValues(values) ? [values, options] : [none, options ?? values]
+      const read = (query: ClientQuery) => {
         readFile(path, 'utf8').then(
           (text) => {
             query.strings = [text]
@@ -279,7 +265,7 @@ function speak(template: LibrarySql, carrier: Carrier) {
           (error: unknown) => query.reject(error),
         )
       }
-      return query
+      return new ClientQuery([], args, read, { simple: args.length === 0, ...said })
     },
     notify: (channel: string, payload: string) => sql`select pg_notify(${channel}, ${String(payload)})`,
     types: template.types,
@@ -289,12 +275,14 @@ function speak(template: LibrarySql, carrier: Carrier) {
   })
 }
 
-/**
- * `prepare: false` is what the library does where nothing is said, and what Drizzle says where nobody has asked for more: it
- * leaves it to the connection whether a text is prepared.
- */
-function leftToUs(options: UnsafeOptions = {}): UnsafeOptions {
-  return options.prepare === true || 'simple' in options ? options : { ...options, prepare: undefined }
+const none: readonly unknown[] = []
+
+function isTemplate(strings: unknown): strings is TemplateStringsArray {
+  return Array.isArray(strings) && 'raw' in strings
+}
+
+function isValues(given: readonly unknown[] | UnsafeOptions): given is readonly unknown[] {
+  return Array.isArray(given)
 }
 
 /** As postgres.js does: a body may return an array of queries, which are then waited for together. */

@@ -23,6 +23,7 @@ import { Asides } from './aside.js'
 import { leaves, refusal } from './behind-pooler.js'
 import { sendCancel } from './cancel.js'
 import { classify, isUnprepared } from './classify.js'
+import { closeCursor, textQuery } from './client-query.js'
 import { type Codec, plain } from './codec.js'
 import { streamRows } from './cursor.js'
 import type { Deadlocks } from './deadlocks.js'
@@ -351,10 +352,8 @@ export class PostgresConnection implements Connection {
     if (!Number.isInteger(chunkSize) || chunkSize < 1) {
       throw new InvalidOptionsError([{ path: 'chunkSize', given: String(chunkSize), allowed: 'an integer >= 1' }])
     }
-    const { sql } = this.#parts
-    const query = sql.unsafe(statement.text, [...(statement.values ?? [])])
-    query.handler = () => this.run(query, codec, options)
-    return streamRows<Row>(query, chunkSize, sql.CLOSE)
+    const query = textQuery(statement.text, statement.values ?? none, () => this.run(query, codec, options), undefined)
+    return streamRows<Row>(query, chunkSize, closeCursor)
   }
 
   /** One of ours that has no rows: resolves with its tag. */

@@ -5,7 +5,6 @@ import type { ConnectionLostError, Deadline, ErrorSite, ExecuteOptions, Transact
 import type { ArrayTypes } from './array-types.js'
 import { type Codec, mapResult, rowMapper, type Shape } from './codec.js'
 import { isResult, type LibraryStatement } from './library.js'
-import { OwnStatement } from './own-statement.js'
 import type { Trace } from './trace.js'
 
 export interface RunOptions extends ExecuteOptions {
@@ -94,10 +93,6 @@ export interface Job {
 }
 
 export function jobFor(query: LibraryStatement, codec: Codec, options: RunOptions): Job {
-  // When a statement fails the library asks for its origin, and keeps the answer for ever by the statement's text: for a
-  // tagged template one for each place in the code, for any other text one for each failure.
-  if (!('raw' in query.strings) && !(query instanceof OwnStatement))
-    Object.defineProperty(query, 'origin', { value: '' })
   return {
     query,
     codec,
@@ -199,23 +194,10 @@ export function mapChunks(job: Job, arrays: ArrayTypes, lost: () => boolean): vo
  * @param retrying is told why, before it is tried once more
  */
 export function keepParameters(query: LibraryStatement, retrying: (error: unknown) => void): void {
-  if (query instanceof OwnStatement) {
-    query.retrying = (error) => {
-      if (query.args.length > 0) query.parameters = undefined
-      retrying(error)
-    }
-    return
+  query.retrying = (error) => {
+    if (query.args.length > 0) query.parameters = undefined
+    retrying(error)
   }
-  let retried: unknown
-  Object.defineProperty(query, 'retried', {
-    configurable: true,
-    get: () => retried,
-    set: (error: unknown) => {
-      retried = error
-      if (query.args.length > 0) query.parameters = undefined
-      retrying(error)
-    },
-  })
 }
 
 function shapeOf(query: LibraryStatement): Shape {

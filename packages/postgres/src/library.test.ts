@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import postgres from 'postgres'
+import { textQuery } from './client-query.js'
 import { asLibraryQuery, type LibraryQuery, librarySql, writtenText } from './library.js'
 
 const sql = librarySql(postgres({ max: 1 }).options)
@@ -69,7 +70,7 @@ describe('what we rely on inside postgres.js', () => {
     expect(writtenText(made(sql`select ${1}, ${'for share'} from t ${lock} of t`))).toBe(
       'select $1, $1 from t for update of t',
     )
-    expect(writtenText(made(sql.unsafe('select $1', [5])))).toBe('select $1')
+    expect(writtenText(textQuery('select $1', [5], () => {}, undefined))).toBe('select $1')
     expect(writtenText(made(sql.unsafe('')))).toBe('')
   })
 })

@@ -46,6 +46,8 @@ export interface LibraryStatement {
   cursorFn?: ((chunk: LibraryResult) => unknown) | undefined
   forEachFn?: ((row: LibraryRow, result: LibraryResult) => unknown) | undefined
   readonly statement: { columns: LibraryColumn[] | null } | null
+  /** Ours: told why the library tries it once more, before it does. */
+  retrying?: ((error: unknown) => void) | undefined
 }
 
 /**
@@ -57,11 +59,23 @@ export interface LibraryQuery extends Promise<unknown>, LibraryStatement {
   handler(query: LibraryQuery): void
   canceller: ((query: LibraryQuery) => Promise<void>) | null
   strings: readonly string[]
-  readonly executed: boolean
-  cursor(rows?: number, each?: (chunk: LibraryResult) => unknown): unknown
+  executed: boolean
+  readonly origin: string
+  cursor(rows?: unknown, each?: (chunk: LibraryResult) => unknown): unknown
   values(): LibraryQuery
   execute(): LibraryQuery
+  /** Has it carried out, once, in the next turn. */
+  handle(): unknown
 }
+
+/** The class of the library's queries. */
+type QueryClass = new (
+  strings: readonly string[],
+  args: readonly unknown[],
+  handler: (query: never) => void,
+  canceller: (query: LibraryQuery) => Promise<void>,
+  options?: object,
+) => LibraryQuery
 
 /** The parsed options of an instance; most of them are read again for every statement. */
 export interface LibraryOptions {
@@ -98,12 +112,7 @@ export interface UnsafeOptions {
 
 export interface LibrarySql {
   (strings: TemplateStringsArray, ...args: unknown[]): unknown
-  unsafe(
-    text: string,
-    values?: readonly unknown[],
-    options?: { simple?: boolean; prepare?: boolean | undefined },
-  ): LibraryQuery
-  file(path: string, values?: unknown, options?: unknown): LibraryQuery
+  unsafe(text: string): LibraryQuery
   readonly types: unknown
   readonly typed: unknown
   readonly array: unknown
@@ -165,19 +174,6 @@ function isLibraryQuery(made: unknown): made is LibraryQuery {
   return made instanceof Promise && 'handler' in made && 'canceller' in made
 }
 
-/**
- * Another query that is carried out in the place of one that was given to a connection, and settles what that was to settle.
- * The first connection may still speak of its own.
- */
-export function standInFor(
-  query: LibraryQuery,
-  sql: LibrarySql,
-  { resolve, reject }: Pick<LibraryStatement, 'resolve' | 'reject'>,
-): LibraryQuery {
-  // Without its parameters as they were written for the first connection.
-  return Object.assign(sql.unsafe(''), query, { parameters: undefined, resolve, reject })
-}
-
 /** For a query that was not asked for `raw()` or `values()`; what its rows hold is for the caller to know. */
 export function isObjectResult<Row>(value: unknown): value is LibraryResult<Row> {
   return isResult(value)
@@ -198,10 +194,24 @@ function isLibrarySql(value: unknown): value is LibrarySql {
 /** An instance over options that are parsed already: it opens nothing until its first query. */
 export function librarySql(options: object): LibrarySql {
   const sql: unknown = postgres(options)
-  if (!isLibrarySql(sql)) {
-    throw new MooringsError('config', 'This version of postgres.js does not look like one Moorings knows (3.4)')
-  }
+  if (!isLibrarySql(sql)) throw unknownLibrary()
   return sql
+}
+
+/** What the library makes its queries of, which no module of it offers; and what closes a cursor of one. @param sql any instance */
+export function queryClass(sql: unknown): { readonly Query: QueryClass; readonly close: object } {
+  if (!isLibrarySql(sql)) throw unknownLibrary()
+  const { constructor: made } = sql.unsafe('')
+  if (!isQueryClass(made)) throw unknownLibrary()
+  return { Query: made, close: sql.CLOSE }
+}
+
+function isQueryClass(value: unknown): value is QueryClass {
+  return typeof value === 'function' && value.prototype instanceof Promise && 'handle' in value.prototype
+}
+
+function unknownLibrary(): MooringsError {
+  return new MooringsError('config', 'This version of postgres.js does not look like one Moorings knows (3.4)')
 }
 
 /** What the library makes of an ErrorResponse. */

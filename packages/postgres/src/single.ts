@@ -10,10 +10,11 @@ import {
   type Source,
   saidIdempotent,
 } from '@moorings/core'
+import { type ClientQuery, standInFor } from './client-query.js'
 import type { Codec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
 import type { Job, RunOptions } from './job.js'
-import { type LibraryQuery, type LibrarySql, standInFor, textOf, writtenText } from './library.js'
+import { textOf, writtenText } from './library.js'
 import { noteRead, noteStatement } from './noting-writes.js'
 import { readsOnly } from './plain-reads.js'
 import type { PostgresPool } from './pool.js'
@@ -24,7 +25,6 @@ import { noteRunning, noteStandIn, wasCancelled } from './running.js'
 export interface SingleParts {
   readonly pool: PostgresPool
   readonly codec: Codec
-  readonly template: LibrarySql
 }
 
 /**
@@ -57,7 +57,7 @@ export class Single implements RunOptions {
   readonly #parts: SingleParts
   readonly #source: Source<PostgresConnection>
   readonly #idempotent: boolean
-  #query: LibraryQuery
+  #query: ClientQuery
   #lease: Lease<PostgresConnection> | undefined
   #waitedMs = 0
   #resends: Resends<PostgresConnection> | undefined
@@ -66,7 +66,7 @@ export class Single implements RunOptions {
   /** Its server takes no writes. */
   #refused = false
 
-  constructor(parts: SingleParts, source: Source<PostgresConnection>, query: LibraryQuery) {
+  constructor(parts: SingleParts, source: Source<PostgresConnection>, query: ClientQuery) {
     this.#parts = parts
     this.#source = source
     this.#query = query
@@ -157,7 +157,7 @@ export class Single implements RunOptions {
     const handsOut = query.cursorFn !== undefined || query.forEachFn !== undefined || query.streaming === true
     if (handsOut || !this.#takeBack(error)) return this.#told(error)
     // The library may still have something to say about the one it was given.
-    this.#query = standInFor(query, this.#parts.template, job)
+    this.#query = standInFor(query, job)
     noteStandIn(query, this.#query)
     return undefined
   }
