@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 /**
- * Collections are asked for before each turn, which otherwise throws away the code of what has not run since the last
+ * Collections are asked for where memory is read. They otherwise throw away the code of what has not run since the last
  * few; and a young generation of one size is what an application that has run for a while ends up with.
  */
 const flags = ['--expose-gc', '--no-flush-bytecode', '--min-semi-space-size=16', '--unhandled-rejections=strict']

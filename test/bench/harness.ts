@@ -46,12 +46,14 @@ export type Order = { readonly ask: 'turn' | 'garbage'; readonly operations: num
 export interface Turn {
   /** For one operation. */
   readonly nanoseconds: number
-  /** Bytes of heap that one operation left behind. */
-  readonly kept: number
 }
 
+/** Bytes of heap, for one operation. */
 export interface Garbage {
+  /** That it takes, garbage included; undefined if that could not be told. */
   readonly bytes: number | undefined
+  /** That it leaves behind for good. */
+  readonly kept: number
 }
 
 export interface Row {
@@ -60,9 +62,8 @@ export interface Row {
   readonly ratio: Spread
   /** For one operation. */
   readonly nanoseconds: Spread
-  /** Bytes of heap that one operation takes, garbage included; undefined if that could not be told. */
+  /** See {@link Garbage}. */
   readonly allocated: number | undefined
-  /** Bytes of heap that one operation leaves behind for good. */
   readonly kept: number
 }
 
@@ -94,8 +95,7 @@ export async function measure(bench: string, contest: Contest, { rounds, quick }
     for (const run of runs) {
       const times = run.turns.map(({ nanoseconds }) => nanoseconds)
       const ratios = times.map((time, round) => time / (measureOfAll[round]?.nanoseconds ?? Number.NaN))
-      const { bytes } = await run.ask<Garbage>({ ask: 'garbage', operations })
-      const kept = spread(run.turns.map((turn) => turn.kept)).median
+      const { bytes, kept } = await run.ask<Garbage>({ ask: 'garbage', operations })
       rows.push({
         subject: run.subject,
         ratio: spread(ratios),

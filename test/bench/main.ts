@@ -17,6 +17,7 @@ import { loadTable } from './orms/load-table.js'
 import { type LoadResult, measureLoad } from './orms/measure.js'
 import { findPgbench } from './orms/pgbench.js'
 import { openScene } from './orms/scene.js'
+import { wireNames } from './orms/wire.js'
 import { table } from './table.js'
 
 const { rounds, quick, json, charts, plan, ...asked } = readOptions(process.argv.slice(2))
@@ -39,9 +40,9 @@ if (json !== undefined) {
 }
 
 async function measureLoads(): Promise<{ wires: object; loads: LoadResult[] }> {
-  const { connections, wires: names, turnMs, rounds } = plan
+  const { connections, turnMs, rounds } = plan
   const families = await Promise.all(asked.families.map(loadFamily))
-  const scene = await openScene(names, quick)
+  const scene = await openScene(plan.wires ?? wireNames, quick)
   const loads: LoadResult[] = []
   try {
     console.log(`\n${connections} connections; ${rounds} rounds of ${turnMs} ms`)

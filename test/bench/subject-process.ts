@@ -24,16 +24,26 @@ function now(): number {
 async function turn({ run }: Work, operations: number): Promise<Turn> {
   // Caches are cold and connections have rested while the others had their turns.
   await run(Math.ceil(operations / 10))
-  const before = await heapInUse()
   const begun = now()
   await run(operations)
-  const took = now() - begun
-  const after = await heapInUse()
-  return { nanoseconds: took / operations, kept: (after - before) / operations }
+  return { nanoseconds: (now() - begun) / operations }
+}
+
+/** After all turns, as collections throw away what is compiled for objects that die with them. */
+async function garbage(work: Work, operations: number): Promise<Garbage> {
+  const kept: number[] = []
+  for (let sample = 0; sample < SAMPLES; sample++) kept.push(await left(work, operations))
+  return { bytes: await taken(work, operations), kept: spread(kept).median }
+}
+
+async function left({ run }: Work, operations: number): Promise<number> {
+  const before = await heapInUse()
+  await run(operations)
+  return ((await heapInUse()) - before) / operations
 }
 
 /** Of as many operations as the young generation holds the garbage of: the fewer, the more other things weigh in. */
-async function garbage(work: Work, operations: number): Promise<Garbage> {
+async function taken(work: Work, operations: number): Promise<number | undefined> {
   for (let few = Math.ceil(operations / 32); few >= 50; few = Math.floor(few / 2)) {
     const samples: number[] = []
     for (let sample = 0; sample < SAMPLES; sample++) {
@@ -43,9 +53,9 @@ async function garbage(work: Work, operations: number): Promise<Garbage> {
       if (ofFew === undefined || ofMany === undefined) break
       samples.push((ofMany - ofFew) / (2 * few))
     }
-    if (samples.length === SAMPLES) return { bytes: spread(samples).median }
+    if (samples.length === SAMPLES) return spread(samples).median
   }
-  return { bytes: undefined }
+  return undefined
 }
 
 /** Undefined when garbage was collected meanwhile. */

@@ -7,7 +7,7 @@ import type { Family, Settings, Subject } from './subject.js'
 export type Order =
   | { readonly ask: 'open'; readonly settings: Settings }
   | { readonly ask: 'turn'; readonly milliseconds: number; readonly counts: boolean }
-  | { readonly ask: 'close' | 'end' }
+  | { readonly ask: 'tell' | 'close' | 'end' }
 
 export interface Turn {
   readonly operations: number
@@ -16,8 +16,8 @@ export interface Turn {
   readonly cpuSeconds: number | undefined
 }
 
-/** What is told in the end, of all turns that count; undefined where it cannot be told. */
-export interface Closed {
+/** Of all turns that count; undefined where it cannot be told. */
+export interface Told {
   readonly p50Ms: number | undefined
   readonly p99Ms: number | undefined
   /** Bytes of memory, of the process and of its heap without garbage, with its connections still open. */
@@ -26,7 +26,7 @@ export interface Closed {
 }
 
 /** Of what has nothing to tell, that it is done. */
-export type Answer = Turn | Closed | Record<string, never>
+export type Answer = Turn | Told | Record<string, never>
 
 export interface Competitor {
   readonly name: string
@@ -34,7 +34,9 @@ export interface Competitor {
   readonly kind: 'peer' | 'floor' | 'server'
   open(settings: Settings): Promise<void>
   turn(milliseconds: number, counts: boolean): Promise<Turn>
-  close(): Promise<Closed>
+  /** In the end: it collects garbage to read the memory, and that throws away compiled code as well. */
+  tell(): Promise<Told>
+  close(): Promise<void>
   end(): Promise<void>
   /** Whatever state it is in. */
   kill(): void
@@ -69,8 +71,12 @@ export class SubjectProcess implements Competitor {
     return this.#child.ask({ ask: 'turn', milliseconds, counts })
   }
 
-  close(): Promise<Closed> {
-    return this.#child.ask({ ask: 'close' })
+  tell(): Promise<Told> {
+    return this.#child.ask({ ask: 'tell' })
+  }
+
+  async close(): Promise<void> {
+    await this.#child.ask({ ask: 'close' })
   }
 
   end(): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { quantile } from '../spread.js'
-import type { Answer, Closed, Order, Turn } from './competitor.js'
+import type { Answer, Order, Told, Turn } from './competitor.js'
 import { familyNames, loadFamily } from './families.js'
 import { loads } from './loads.js'
 import type { Client, Settings } from './subject.js'
@@ -35,7 +35,6 @@ async function openFor(settings: Settings): Promise<Answer> {
 async function turn(client: Client, milliseconds: number, counts: boolean): Promise<Turn> {
   // Caches are cold and connections have rested while the others had their turns.
   await letAsk(client, asked, callers, milliseconds / 10, [])
-  await collect()
   const took: number[] = []
   const before = process.cpuUsage()
   const { operations, seconds } = await letAsk(client, asked, callers, milliseconds, took)
@@ -44,16 +43,18 @@ async function turn(client: Client, milliseconds: number, counts: boolean): Prom
   return { operations, seconds, cpuSeconds: (user + system) / 1e6 }
 }
 
-async function close(client: Client): Promise<Closed> {
+async function tell(): Promise<Told> {
   const sorted = Float64Array.from(latencies).sort()
   latencies = []
   await collect()
   const { rss, heapUsed } = process.memoryUsage()
-  await client.close()
   return { p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99), rss, heap: heapUsed }
 }
 
-/** Finalizers may let go of more, and run between two collections. */
+/**
+ * Finalizers may let go of more, and run between two collections. Never before something that counts: what is compiled for
+ * objects that die with it is thrown away, and for a second or so an operation takes twice the time.
+ */
 async function collect(): Promise<void> {
   globalThis.gc?.()
   await setImmediate()
@@ -64,7 +65,9 @@ async function carryOut(order: Order): Promise<Answer> {
   if (order.ask === 'open') return openFor(order.settings)
   if (client === undefined) throw new Error(`"${subjectName}" is not open`)
   if (order.ask === 'turn') return turn(client, order.milliseconds, order.counts)
-  return close(client)
+  if (order.ask === 'tell') return tell()
+  await client.close()
+  return {}
 }
 
 process.on('message', (order: Order) => {

@@ -2,7 +2,7 @@
 
 import { connectAdmin } from '../../support/admin.js'
 import { type Spread, spread } from '../spread.js'
-import { type Closed, type Competitor, SubjectProcess, type Turn } from './competitor.js'
+import { type Competitor, SubjectProcess, type Told, type Turn } from './competitor.js'
 import type { Load } from './loads.js'
 import { findPgbench, Pgbench } from './pgbench.js'
 import { type Plan, type Setting, settingsOf } from './plan.js'
@@ -10,7 +10,7 @@ import type { Family } from './subject.js'
 import { tidyUp } from './tables.js'
 import type { Wire, WireName } from './wire.js'
 
-export interface LoadRow extends Closed {
+export interface LoadRow extends Told {
   readonly subject: string
   /** Not somebody to compare with, see {@link Competitor.kind}. */
   readonly bound: boolean
@@ -45,26 +45,33 @@ export async function* measureLoad(
   if (family.pgbench && (await findPgbench()) !== undefined) all.push(new Pgbench(load))
   const { url } = wires.get('loopback') ?? fail('loopback')
   try {
-    for (const competitor of plan.warmUpMs > 0 ? all : []) {
-      await competitor.open({ url, callers: warmUpCallers, connections: plan.connections })
-      await competitor.turn(plan.warmUpMs, false)
-      await competitor.close()
-    }
+    for (const competitor of all) await warmUp(competitor, url, warmUpCallers, plan, plan.warmUp.firstMs)
     for (const setting of settingsOf(plan, load)) {
       await tidy(url)
       const wire = wires.get(setting.wire) ?? fail(setting.wire)
-      const rows = await measureSetting(
-        all.filter(({ kind }) => kind !== 'floor' || wire.addsMs === undefined),
-        wire,
-        setting,
-        plan,
-      )
+      const present = all.filter(({ kind }) => kind !== 'floor' || wire.addsMs === undefined)
+      for (const competitor of present) await warmUp(competitor, url, setting.callers, plan, plan.warmUp.againMs)
+      const rows = await measureSetting(present, wire, setting, plan)
       yield { family: family.name, load: load.name, title: load.title, ...setting, rows }
     }
     for (const competitor of all) await competitor.end()
   } finally {
     for (const competitor of all) competitor.kill()
   }
+}
+
+/** On the wire on which most is done in a time. */
+async function warmUp(
+  competitor: Competitor,
+  url: string,
+  callers: number,
+  { connections }: Plan,
+  milliseconds: number,
+): Promise<void> {
+  if (milliseconds === 0 || competitor.kind === 'server') return
+  await competitor.open({ url, callers, connections })
+  await competitor.turn(milliseconds, false)
+  await competitor.close()
 }
 
 async function measureSetting(
@@ -86,7 +93,8 @@ async function measureSetting(
   const [measureOfAll] = turns.values()
   const rows: LoadRow[] = []
   for (const [competitor, own] of turns) {
-    rows.push({ ...rowOf(competitor, own, measureOfAll ?? []), ...(await competitor.close()) })
+    rows.push({ ...rowOf(competitor, own, measureOfAll ?? []), ...(await competitor.tell()) })
+    await competitor.close()
   }
   return rows
 }
@@ -95,7 +103,7 @@ function rowOf(
   { name, kind }: Competitor,
   turns: readonly Turn[],
   measureOfAll: readonly Turn[],
-): Omit<LoadRow, keyof Closed> {
+): Omit<LoadRow, keyof Told> {
   const perSecond = turns.map(({ operations, seconds }) => operations / seconds)
   const cpu = turns.map(({ operations, cpuSeconds = Number.NaN }) => (1e6 * cpuSeconds) / operations)
   const firstPerSecond = measureOfAll.map(({ operations, seconds }) => operations / seconds)

@@ -6,7 +6,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Closed, Competitor, Turn } from './competitor.js'
+import type { Competitor, Told, Turn } from './competitor.js'
 import type { Load } from './loads.js'
 import type { Settings } from './subject.js'
 import { accountsInAll, memo, rowsAtOnce } from './tables.js'
@@ -96,9 +96,12 @@ export class Pgbench implements Competitor {
     return { operations, seconds: operations / perSecond, cpuSeconds: undefined }
   }
 
-  async close(): Promise<Closed> {
-    this.#settings = undefined
+  async tell(): Promise<Told> {
     return { p50Ms: undefined, p99Ms: undefined, rss: undefined, heap: undefined }
+  }
+
+  async close(): Promise<void> {
+    this.#settings = undefined
   }
 
   async end(): Promise<void> {

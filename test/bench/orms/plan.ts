@@ -5,19 +5,28 @@ import { type WireName, wireNames } from './wire.js'
 
 export interface Plan {
   readonly loads: readonly Load[]
-  readonly callers: readonly number[]
-  readonly wires: readonly WireName[]
+  /** Undefined: those that a load is usually put on by. */
+  readonly callers: readonly number[] | undefined
+  /** Undefined: those that a load is usually put on over. */
+  readonly wires: readonly WireName[] | undefined
   readonly connections: number
   readonly rounds: number
   /** That do not count, as caches and pools fill. */
   readonly warmUpRounds: number
   readonly turnMs: number
-  /** For compilers, on a wire that takes no time, before anything else; 0: they are not waited for. */
-  readonly warmUpMs: number
+  readonly warmUp: WarmUp
   /** One setting for each load only, so that each wire and each number of callers is seen: shows that it runs. */
   readonly quick: boolean
   /** A folder for profiles of the subjects' processor time. */
   readonly profiles: string | undefined
+}
+
+/** In milliseconds, for compilers, on a wire that takes no time; 0: they are not waited for. */
+export interface WarmUp {
+  /** Of a new process. */
+  readonly firstMs: number
+  /** By the callers of each setting: memory was read after the one before, which throws compiled code away. */
+  readonly againMs: number
 }
 
 export interface Setting {
@@ -25,14 +34,21 @@ export interface Setting {
   readonly callers: number
 }
 
-export const usual = { loads, callers: [1, 10, 100], wires: wireNames, connections: 10 } as const
+const callerNumbers = [1, 10, 100]
+/** What most is known by: how the lesser loads go, and whether a longer wire changes anything. */
+const middle = 10
+
+export const usual = { loads, connections: 10 } as const
 
 /** Those under one load, in order. */
-export function settingsOf(plan: Plan, load: Load): Setting[] {
-  const { wires, callers, quick } = plan
-  const all = wires.flatMap((wire) => callers.map((callers) => ({ wire, callers })))
-  if (!quick) return all
+export function settingsOf({ loads, wires, callers, quick }: Plan, load: Load): Setting[] {
+  const all = (wires ?? wireNames).flatMap((wire) => (callers ?? callerNumbers).map((callers) => ({ wire, callers })))
   // By a step that meets another wire and another number each time.
-  const place = plan.loads.indexOf(load) * (callers.length + 1)
-  return all.slice(place % all.length).slice(0, 1)
+  if (quick) return all.slice((loads.indexOf(load) * ((callers ?? callerNumbers).length + 1)) % all.length).slice(0, 1)
+  return wires === undefined && callers === undefined ? all.filter((setting) => isUsual(load, setting)) : all
+}
+
+function isUsual({ lesser }: Load, { wire, callers }: Setting): boolean {
+  if (callers === middle) return !lesser || wire === 'loopback'
+  return !lesser && wire !== '5ms'
 }
