@@ -40,12 +40,24 @@ interface Options {
   readonly signal?: AbortSignal
 }
 
+/** How values travel, for all connections of a driver. */
+export interface Values {
+  readonly prepare: Codec['prepareParameter']
+  readonly codec: PostgresCodec
+}
+
+export function valuesOf(codec: Codec): Values {
+  return {
+    prepare: codec.prepareParameter,
+    codec: { parser: (oid) => codec.parserOf(oid), serializers: () => binarySerializers, transform: noTransform },
+  }
+}
+
 export class LeasedConnection implements DatabaseConnection {
   readonly #pool: PostgresPool
   /** Where it is to have its connection from, wherever it is used. */
   #on: Source<PostgresConnection> | undefined
-  readonly #values: Codec
-  readonly #codec: PostgresCodec
+  readonly #values: Values
   #lease: Lease<PostgresConnection> | undefined
   /** Statements and transactions that its own lease was wanted for. */
   #uses = 0
@@ -56,28 +68,24 @@ export class LeasedConnection implements DatabaseConnection {
   /** That is not to write. */
   #readOnly = false
   /** Those that have ended, until the connection is back. */
-  readonly #ended: Transaction<PostgresConnection>[] = []
+  #ended: Transaction<PostgresConnection>[] | undefined
   /** A transaction that was begun elsewhere, or a savepoint in one, which this handle is a part of. */
   #part: Part | undefined
   readonly #handle: OneHandle
-  readonly #marks = new Map<string, TransactionMark>()
+  #marks: Map<string, TransactionMark> | undefined
   /** Handles of statements under way that read from replicas. */
-  readonly #replicas = new Set<LeasedConnection>()
+  #replicas: Set<LeasedConnection> | undefined
   #released = false
   #killed = false
   #control: { readonly query: CompiledQuery; readonly run: () => Promise<void> } | undefined
   /** Cancels the statement under way, when it was given a signal. */
   #cancel: AbortController | undefined
 
-  constructor(pool: PostgresPool, values: Codec) {
+  /** Kysely has one for each statement: nothing is made before it is needed. */
+  constructor(pool: PostgresPool, values: Values) {
     this.#pool = pool
     this.#values = values
     this.#handle = new OneHandle(pool)
-    this.#codec = {
-      parser: (oid) => values.parserOf(oid),
-      serializers: () => binarySerializers,
-      transform: noTransform,
-    }
   }
 
   get pool(): PostgresPool {
@@ -114,7 +122,8 @@ export class LeasedConnection implements DatabaseConnection {
       scope = this.#scope
       if (scope === undefined) {
         this.#note(compiledQuery)
-        await this.#ready(signal)
+        const waiting = this.#ready(signal)
+        if (waiting !== undefined) await waiting
       }
       for (;;) {
         const lease = this.#lease
@@ -127,7 +136,7 @@ export class LeasedConnection implements DatabaseConnection {
             command,
             count,
           } = await connection.execute<R>(this.#statement(compiledQuery), {
-            codec: this.#codec,
+            codec: this.#values.codec,
             written: true,
             bare: scope === undefined,
             failed: scope && ((error) => scope?.noteError(error)),
@@ -135,7 +144,7 @@ export class LeasedConnection implements DatabaseConnection {
             timeoutMs: resends?.timeoutMs,
           })
           // An array and nothing else, as pg's: postgres.js's own shows its count and command when printed.
-          const rows = [...result]
+          const rows = result.slice()
           return { numAffectedRows: changesRows(command) ? BigInt(count ?? 0) : undefined, rows }
         } catch (error) {
           this.#refused(error, lease)
@@ -187,8 +196,13 @@ export class LeasedConnection implements DatabaseConnection {
     try {
       const connection = this.#connectionIn(scope)
       if (scope === undefined) this.#noteRead(compiledQuery)
-      for await (const rows of connection.stream<R>(this.#statement(compiledQuery), this.#codec, chunkSize, run)) {
-        yield { rows: [...rows] }
+      for await (const rows of connection.stream<R>(
+        this.#statement(compiledQuery),
+        this.#values.codec,
+        chunkSize,
+        run,
+      )) {
+        yield { rows: rows.slice() }
       }
     } catch (error) {
       if (this.#heard(signal, error)) return
@@ -212,6 +226,7 @@ export class LeasedConnection implements DatabaseConnection {
     if (replicas.lenderOf(query.sql) !== replicas) return undefined
     const handle = new LeasedConnection(this.#pool, this.#values)
     handle.stayOn(replicas)
+    this.#replicas ??= new Set()
     this.#replicas.add(handle)
     return handle
   }
@@ -225,7 +240,7 @@ export class LeasedConnection implements DatabaseConnection {
   }
 
   async #endBeside(replica: LeasedConnection): Promise<void> {
-    this.#replicas.delete(replica)
+    this.#replicas?.delete(replica)
     await replica.release()
   }
 
@@ -248,11 +263,11 @@ export class LeasedConnection implements DatabaseConnection {
   /** By a CancelRequest of our own, not through another connection of the pool, which may be exhausted. */
   async cancelQuery(): Promise<void> {
     this.#cancel?.abort()
-    for (const replica of this.#replicas) await replica.cancelQuery()
+    for (const replica of this.#replicas ?? []) await replica.cancelQuery()
   }
 
   async killSession(): Promise<void> {
-    for (const replica of this.#replicas) await replica.killSession()
+    for (const replica of this.#replicas ?? []) await replica.killSession()
     const connection = this.#lease?.lost === false && !this.#lease.released ? this.#lease.connection : undefined
     if (connection === undefined) return
     // First, so that nobody else is lent it meanwhile; the server would go on until it writes to a socket that is gone.
@@ -332,12 +347,14 @@ export class LeasedConnection implements DatabaseConnection {
 
   savepoint(name: string): void {
     const scope = this.ambient?.scope
-    if (scope !== undefined) this.#marks.set(name, scope.mark)
+    if (scope === undefined) return
+    this.#marks ??= new Map()
+    this.#marks.set(name, scope.mark)
   }
 
   /** A savepoint was gone back to: what has failed since is undone. */
   recovered(name: string): void {
-    const mark = this.#marks.get(name)
+    const mark = this.#marks?.get(name)
     if (mark !== undefined) this.ambient?.scope.backTo(mark)
   }
 
@@ -370,35 +387,47 @@ export class LeasedConnection implements DatabaseConnection {
     await how(transaction)
     this.#transaction = undefined
     this.#readOnly = false
-    this.#marks.clear()
+    this.#marks = undefined
+    this.#over(transaction)
+  }
+
+  #over(transaction: Transaction<PostgresConnection>): void {
+    this.#ended ??= []
     this.#ended.push(transaction)
   }
 
-  async release(): Promise<void> {
+  release(): Promise<void> {
     this.#released = true
     this.#lease?.release()
-    if (this.#transaction !== undefined) this.#ended.push(this.#transaction)
+    if (this.#transaction !== undefined) this.#over(this.#transaction)
     this.#transaction = undefined
-    for (const transaction of this.#ended.splice(0)) await transaction.finish()
+    return this.#ended === undefined ? released : finish(this.#ended.splice(0))
   }
 
   // --- the lease ---
 
-  async #take(signal: AbortSignal | undefined, brief = true): Promise<void> {
+  /** @returns undefined when it was there at once */
+  #take(signal: AbortSignal | undefined, brief = true): Promise<void> | undefined {
     if (this.#released) throw new LeaseReleasedError()
     const { source } = this
-    const lease = (brief ? source.tryAcquire() : undefined) ?? (await this.#waitFor(source, { signal, brief }))
+    const lease = brief ? source.tryAcquire() : undefined
+    if (lease === undefined) return this.#waitFor(source, { signal, brief })
+    this.#hold(lease)
+    return undefined
+  }
+
+  #hold(lease: Lease<PostgresConnection>): void {
     // Given back, or taken by another statement, while it was waited for.
     if (this.#released || this.#lease !== undefined) lease.release()
     else this.#lease = lease
   }
 
-  async #waitFor(source: Source<PostgresConnection>, options: AcquireOptions): Promise<Lease<PostgresConnection>> {
+  async #waitFor(source: Source<PostgresConnection>, options: AcquireOptions): Promise<void> {
     const { clock } = this.#pool.deadlines
     const askedAt = clock.now()
     const lease = await source.acquire(options)
     this.#waitedMs = clock.now() - askedAt
-    return lease
+    this.#hold(lease)
   }
 
   /**
@@ -446,9 +475,7 @@ export class LeasedConnection implements DatabaseConnection {
   ): Promise<void> {
     this.#lease = undefined
     from.release()
-    const lease = await resends.acquire(this.source, signal)
-    if (this.#released || this.#lease !== undefined) lease.release()
-    else this.#lease = lease
+    this.#hold(await resends.acquire(this.source, signal))
   }
 
   /** A session's connection is its own: between statements others are to have it, and a transaction has it alone. */
@@ -458,11 +485,13 @@ export class LeasedConnection implements DatabaseConnection {
     this.#lease = undefined
   }
 
-  async #ready(signal: AbortSignal | undefined): Promise<void> {
+  /** @returns undefined when it is */
+  #ready(signal: AbortSignal | undefined): Promise<void> | undefined {
     this.#uses++
     this.#pool.retryBudget.begun()
-    if (this.#lease === undefined) await this.#take(signal)
-    else this.#pool.prolong(this.#lease)
+    if (this.#lease === undefined) return this.#take(signal)
+    this.#pool.prolong(this.#lease)
+    return undefined
   }
 
   /** The transaction a statement belongs to; for a handle that has neither one nor a lease, what the root database joins. */
@@ -479,7 +508,7 @@ export class LeasedConnection implements DatabaseConnection {
   }
 
   #statement({ sql, parameters }: CompiledQuery): Statement {
-    return { text: sql, values: parameters.map(this.#values.prepareParameter), prepare: 'repeated' }
+    return { text: sql, values: parameters.map(this.#values.prepare), prepare: 'repeated' }
   }
 
   #cancellable(signal: AbortSignal | undefined): AbortSignal | undefined {
@@ -487,6 +516,12 @@ export class LeasedConnection implements DatabaseConnection {
     this.#cancel = new AbortController()
     return this.#cancel.signal
   }
+}
+
+const released = Promise.resolve()
+
+async function finish(ended: readonly Transaction<PostgresConnection>[]): Promise<void> {
+  for (const transaction of ended) await transaction.finish()
 }
 
 function changesRows(command: string | undefined): boolean {

@@ -20,7 +20,7 @@ import {
   type TransactionSettings,
 } from 'kysely'
 import type { Codec } from './codec.js'
-import { LeasedConnection } from './connection.js'
+import { LeasedConnection, type Values, valuesOf } from './connection.js'
 
 /** Told when a Kysely instance begins to use the pool, and when it was destroyed. */
 export interface Usage {
@@ -36,11 +36,11 @@ const kyselyAborted = Symbol.for('kysely.AbortedTransactionError')
 
 export class ResilientPostgresDriver implements Driver {
   #pool: PostgresPool | undefined
-  readonly #codec: Codec
+  readonly #values: Values
   readonly #usage: Usage
 
   constructor(codec: Codec, usage: Usage) {
-    this.#codec = codec
+    this.#values = valuesOf(codec)
     this.#usage = usage
     // Before the first call of Kysely's, which waits for one thing after the other before it begins a transaction.
     followCallChains()
@@ -53,7 +53,7 @@ export class ResilientPostgresDriver implements Driver {
 
   async acquireConnection(): Promise<DatabaseConnection> {
     if (this.#pool === undefined) throw new PoolClosedError('This driver was not initialised')
-    return new LeasedConnection(this.#pool, this.#codec)
+    return new LeasedConnection(this.#pool, this.#values)
   }
 
   async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
@@ -104,8 +104,8 @@ export class ResilientPostgresDriver implements Driver {
     await connection.executeQuery(CompiledQuery.raw(`release ${quoted(name)}`))
   }
 
-  async releaseConnection(connection: DatabaseConnection): Promise<void> {
-    await leased(connection).release()
+  releaseConnection(connection: DatabaseConnection): Promise<void> {
+    return leased(connection).release()
   }
 
   async destroy(): Promise<void> {

@@ -104,8 +104,7 @@ export function rowMapper(
     const parser = codec.parser(column.type, arrays)
     const { name } = column
     if (parser === undefined && valueFrom === undefined && (byValue || nameFrom === undefined)) return
-    // Of several columns with one name the last wins, in the library too: its value must not be parsed twice.
-    if (!byValue && columns.findLastIndex((other) => other.name === name) !== index) return
+    if (!byValue && !isLastOfName(columns, index, name)) return
     const named = nameFrom === undefined ? column : { ...column, name: nameFrom(name) }
     steps.push({ index, name, parse: reader(parser, valueFrom, named), to: named.name })
   })
@@ -155,6 +154,41 @@ function renaming(steps: readonly Step[]): RowMapper {
   }
 }
 
+/** Whether it only reads columns. */
+function isPlain({ transform: { column, value, row } }: Codec): boolean {
+  return column.from === undefined && value.from === undefined && row.from === undefined
+}
+
+/** What a {@link rowMapper} would do, without making one: for a single row that takes longer than the row. */
+function mapRow(
+  row: LibraryRow,
+  columns: readonly LibraryColumn[],
+  shape: Shape,
+  codec: Codec,
+  arrays: ArrayTypes,
+): void {
+  if (shape === 'buffers') return
+  for (let index = 0; index < columns.length; index++) {
+    const column = columns[index]
+    if (column === undefined) continue
+    const parser = codec.parser(column.type, arrays)
+    if (parser === undefined) continue
+    if (Array.isArray(row)) {
+      const text = row[index]
+      if (typeof text === 'string') row[index] = parser(text)
+    } else if (isLastOfName(columns, index, column.name)) {
+      const text = row[column.name]
+      if (typeof text === 'string') row[column.name] = parser(text)
+    }
+  }
+}
+
+/** Of several columns with one name the last wins, in the library too: its value must not be parsed twice. */
+function isLastOfName(columns: readonly LibraryColumn[], index: number, name: string): boolean {
+  for (let later = index + 1; later < columns.length; later++) if (columns[later]?.name === name) return false
+  return true
+}
+
 /**
  * Maps a result in place, as the library would have built it with the codec's parsers.
  *
@@ -170,7 +204,9 @@ export function mapResult(
   closeGap(result)
   const columns = result.columns ?? result.statement?.columns ?? described
   if (columns === null || columns === undefined) return
-  if (result.length > 0) {
+  const [first] = result
+  if (first !== undefined && result.length === 1 && isPlain(codec)) mapRow(first, columns, shape, codec, arrays)
+  else if (first !== undefined) {
     const map = rowMapper(columns, shape, codec, arrays)
     if (map !== undefined) {
       for (let index = 0; index < result.length; index++) {

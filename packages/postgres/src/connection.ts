@@ -322,24 +322,18 @@ export class PostgresConnection implements Connection {
    * @param options `codec`: how values are mapped; by default as postgres.js does it
    * @typeParam Row what the caller knows a row to be; it is the statement's text that decides
    */
-  async execute<Row = Record<string, unknown>>(
+  execute<Row = Record<string, unknown>>(
     statement: Statement,
     options: RunOptions & { readonly codec?: Codec } = {},
   ): Promise<Result<Row>> {
     const { text, values = none } = statement
     const prepare = statement.prepare === 'repeated' ? undefined : statement.prepare === true
     const written = options.written === true && values.every(isWritten)
-    const value = await new Promise((resolve, reject) => {
-      this.run(
-        new OwnStatement(text, values, { prepare, written }, resolve, reject),
-        options.codec ?? this.#parts.codec,
-        options,
-      )
+    return new Promise((resolve, reject) => {
+      const answered = (value: unknown) => resolve(resultOf<Row>(value))
+      const query = new OwnStatement(text, values, { prepare, written }, answered, reject)
+      this.run(query, options.codec ?? this.#parts.codec, options)
     })
-    if (isStream(value)) return { rows: [], command: await endCopy(value), count: undefined }
-    // Several statements in one text: as with pg, the caller sees none of their rows.
-    if (!isObjectResult<Row>(value)) return { rows: [], command: undefined, count: undefined }
-    return { rows: value, command: value.command ?? undefined, count: value.count ?? undefined }
   }
 
   /** Rows in chunks, the next chunk fetched when the last one was taken. Leaving the loop closes the cursor. */
@@ -357,9 +351,14 @@ export class PostgresConnection implements Connection {
   }
 
   /** One of ours that has no rows: resolves with its tag. */
-  async command(text: string, options?: RunOptions): Promise<string | undefined> {
-    const result = await this.execute({ text }, { ...options, codec: plain })
-    return result.command
+  command(text: string, options?: RunOptions): Promise<string | undefined> {
+    return new Promise((resolve, reject) => {
+      const answered = (value: unknown) => {
+        const result = resultOf(value)
+        resolve(result instanceof Promise ? result.then(({ command }) => command) : result.command)
+      }
+      this.run(new OwnStatement(text, none, unprepared, answered, reject), plain, options)
+    })
   }
 
   /**
@@ -427,6 +426,17 @@ export class PostgresConnection implements Connection {
 }
 
 const none: readonly unknown[] = []
+
+const unprepared = { prepare: false, written: false } as const
+
+/** No promise but for the data of a COPY. */
+function resultOf<Row>(value: unknown): Result<Row> | Promise<Result<Row>> {
+  // Several statements in one text: as with pg, the caller sees none of their rows.
+  if (isObjectResult<Row>(value))
+    return { rows: value, command: value.command ?? undefined, count: value.count ?? undefined }
+  if (!isStream(value)) return { rows: [], command: undefined, count: undefined }
+  return endCopy(value).then((command) => ({ rows: [], command, count: undefined }))
+}
 
 function isWritten(value: unknown): value is string | null {
   return typeof value === 'string' || value === null

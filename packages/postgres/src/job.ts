@@ -142,7 +142,6 @@ export function mapValue(job: Job, value: unknown, arrays: ArrayTypes): void {
 export function mapChunks(job: Job, arrays: ArrayTypes, lost: () => boolean): void {
   const { query, codec } = job
   const { cursorFn, forEachFn } = query
-  if (cursorFn === undefined && forEachFn === undefined) return
   // The library writes on the error it is given, which may be frozen: it gets one of its own.
   const thrown = (error: unknown): never => {
     job.thrown = { error }

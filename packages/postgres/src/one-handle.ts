@@ -9,7 +9,8 @@ type Scope = TransactionScope<PostgresConnection>
 
 export class OneHandle {
   readonly #pool: PostgresPool
-  readonly #nested = new WeakSet<Scope>()
+  /** Made when it is needed: there is a handle for each statement of Kysely's. */
+  #nested: WeakSet<Scope> | undefined
 
   constructor(pool: PostgresPool) {
     this.#pool = pool
@@ -17,6 +18,7 @@ export class OneHandle {
 
   /** It was begun by this handle, wherever that was used. */
   nests(scope: Scope): void {
+    this.#nested ??= new WeakSet()
     this.#nested.add(scope)
   }
 
@@ -28,7 +30,7 @@ export class OneHandle {
     const { scopes } = this.#pool
     const { current } = scopes
     if (current?.scope.context !== own.scope.context || current.scope === own.scope) return own
-    const within = scopes.find(({ scope }) => scope === own.scope || this.#nested.has(scope))
+    const within = scopes.find(({ scope }) => scope === own.scope || this.#nested?.has(scope) === true)
     return within === undefined ? own : current
   }
 }

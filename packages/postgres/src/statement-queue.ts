@@ -35,6 +35,11 @@ export class StatementQueue {
   #count = 0
   #current: Job | undefined
   #codec: Codec | undefined
+  /** The library tries a prepared one once more. */
+  readonly #retrying = (error: unknown): void => {
+    this.#owner.unprepared(error)
+    this.#preparing.renewed(this.#owner.classify(error, 'statement').code !== notThere)
+  }
 
   constructor(owner: QueueOwner, parts: QueueParts) {
     this.#owner = owner
@@ -137,10 +142,12 @@ export class StatementQueue {
     job.readyAt = this.#parts.reader.readyCount + 1
     this.#use(job.codec)
     const { query } = job
-    mapChunks(job, this.#parts.arrays, () => this.#owner.lost !== undefined)
+    if (query.cursorFn !== undefined || query.forEachFn !== undefined) {
+      mapChunks(job, this.#parts.arrays, () => this.#owner.lost !== undefined)
+    }
     if (job.lead !== undefined) this.#names.begins(job.lead.text)
     if (leavesPreparing(query) && this.#owner.keepsPrepared) job.chosen = this.#preparing.choose(query, !job.lone)
-    if (isPrepared(query)) keepParameters(query, (error) => this.#renewed(error))
+    if (isPrepared(query)) keepParameters(query, this.#retrying)
     query.resolve = (value) => this.#resolved(job, value)
     query.reject = (error) => this.#rejected(job, error)
     this.#noteState(job)
@@ -193,11 +200,6 @@ export class StatementQueue {
     if (query.args.length > 0) query.parameters = undefined
     this.#noteState(job)
     this.companions.send(job)
-  }
-
-  #renewed(error: unknown): void {
-    this.#owner.unprepared(error)
-    this.#preparing.renewed(this.#owner.classify(error, 'statement').code !== notThere)
   }
 
   /**
