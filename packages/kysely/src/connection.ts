@@ -29,6 +29,7 @@ import {
   type Codec as PostgresCodec,
   type PostgresConnection,
   type PostgresPool,
+  type RunOptions,
   resendsOf,
 } from '@moorings/postgres'
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
@@ -50,6 +51,35 @@ export function valuesOf(codec: Codec): Values {
   return {
     prepare: codec.prepareParameter,
     codec: { parser: (oid) => codec.parserOf(oid), serializers: () => binarySerializers, transform: noTransform },
+  }
+}
+
+type Scope = TransactionScope<PostgresConnection>
+
+/** How a statement is carried out. A class, as a connection's job is, and for the same reason: it lives as long. */
+class Run implements RunOptions {
+  readonly codec: PostgresCodec
+  readonly written = true
+  readonly bare: boolean
+  readonly signal: AbortSignal | undefined
+  readonly timeoutMs: number | undefined
+  readonly #scope: Scope | undefined
+
+  constructor(
+    codec: PostgresCodec,
+    scope: Scope | undefined,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+  ) {
+    this.codec = codec
+    this.bare = scope === undefined
+    this.signal = signal
+    this.timeoutMs = timeoutMs
+    this.#scope = scope
+  }
+
+  failed(error: unknown): void {
+    this.#scope?.noteError(error)
   }
 }
 
@@ -135,14 +165,10 @@ export class LeasedConnection implements DatabaseConnection {
             rows: result,
             command,
             count,
-          } = await connection.execute<R>(this.#statement(compiledQuery), {
-            codec: this.#values.codec,
-            written: true,
-            bare: scope === undefined,
-            failed: scope && ((error) => scope?.noteError(error)),
-            signal: this.#cancellable(signal),
-            timeoutMs: resends?.timeoutMs,
-          })
+          } = await connection.execute<R>(
+            this.#statement(compiledQuery),
+            new Run(this.#values.codec, scope, this.#cancellable(signal), resends?.timeoutMs),
+          )
           // An array and nothing else, as pg's: postgres.js's own shows its count and command when printed.
           const rows = result.slice()
           return { numAffectedRows: changesRows(command) ? BigInt(count ?? 0) : undefined, rows }

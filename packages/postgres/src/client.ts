@@ -19,6 +19,7 @@ import type { ReservedSql, Sql, TransactionSql } from 'postgres'
 import { ClientQuery, textQuery } from './client-query.js'
 import { TableCodec } from './codec.js'
 import type { PostgresConnection } from './connection.js'
+import type { RunOptions } from './job.js'
 import { type LibrarySql, type UnsafeOptions, writtenText } from './library.js'
 import { noteStatement } from './noting-writes.js'
 import { OneHandle } from './one-handle.js'
@@ -130,7 +131,7 @@ export function createClient(pool: PostgresPool): Client {
     try {
       const { connection } = scope
       noteRunning(query, connection)
-      connection.run(query, codec, { failed: (error) => scope.noteError(error) })
+      connection.run(query, codec, new InScope(scope))
     } catch (error) {
       query.reject(error)
     }
@@ -238,6 +239,19 @@ export function createClient(pool: PostgresPool): Client {
   }
 
   return facade()
+}
+
+/** A class, as a connection's job is, and for the same reason. */
+class InScope implements RunOptions {
+  readonly #scope: TransactionScope<PostgresConnection>
+
+  constructor(scope: TransactionScope<PostgresConnection>) {
+    this.#scope = scope
+  }
+
+  failed(error: unknown): void {
+    this.#scope.noteError(error)
+  }
 }
 
 /** The tagged template and what belongs to it, its queries carried out by the given carrier. */

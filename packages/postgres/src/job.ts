@@ -41,87 +41,66 @@ export interface Lead {
   whenAnswered: (() => void) | undefined
 }
 
-export interface Job {
+/**
+ * A class, as V8 makes what comes of a literal old from its birth once it has seen enough of them survive a collection, which
+ * those under way always do; and an old one keeps all that it refers to until the next full collection.
+ */
+export class Job {
   readonly query: LibraryStatement
   readonly codec: Codec
   readonly options: RunOptions
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
   /** The caller has its answer. */
-  told: boolean
+  told = false
   /** It was given to the library. */
-  started: boolean
+  started = false
   /** The library has settled it. */
-  settled: boolean
+  settled = false
   /** The caller was told before the server was done with it. */
-  interrupted: boolean
+  interrupted = false
   /** A CancelRequest for it is on its way. */
-  cancelling: boolean
+  cancelling = false
   /** What the application's own code (a callback, a parser) threw: it comes out as it is. */
-  thrown: { readonly error: unknown } | undefined
+  thrown: { readonly error: unknown } | undefined = undefined
   /** A cursor's chunk that the application is still busy with. */
-  taken: Promise<unknown> | undefined
+  taken: Promise<unknown> | undefined = undefined
   /** A cursor waits for its consumer. */
-  suspended: boolean
+  suspended = false
   /** The data of a COPY. */
-  stream: Duplex | undefined
+  stream: Duplex | undefined = undefined
   /** What the library had written when it was given it. */
-  writtenBefore: number
+  writtenBefore = 0
   /** By the connection's clock. */
-  startedAt: number
+  startedAt = 0
   /** How many statements the server had taken the parameters of, and carried out, when this one was sent. */
-  boundBefore: number
-  completedBefore: number
+  boundBefore = 0
+  completedBefore = 0
   /** Whether it is a transaction of its own. */
-  lone: boolean
+  lone = true
   /** Whether it was the connection that had it prepared. */
-  chosen: boolean
+  chosen = false
   /** Refused for what it meant when it was prepared, and carried out once more, unprepared. */
-  again: 'no' | 'due' | 'made'
+  again: 'no' | 'due' | 'made' = 'no'
   /** It would not have been refused if it had not been prepared when things were otherwise. */
-  outdated: boolean
+  outdated = false
   /** How often the server will have said that it is ready when it is done with all that was sent for this. */
-  readyAt: number
+  readyAt = 0
   /** BEGIN, which travels with it. */
-  lead: Lead | undefined
+  lead: Lead | undefined = undefined
   /** To be sent behind it as soon as that can be. */
-  look: string | undefined
-  deadline: Deadline | undefined
-  aborted: (() => void) | undefined
+  look: string | undefined = undefined
+  deadline: Deadline | undefined = undefined
+  aborted: (() => void) | undefined = undefined
   /** Tells the caller what is being completed for it, as far as that has come. */
-  hurry: (() => void) | undefined
-}
+  hurry: (() => void) | undefined = undefined
 
-export function jobFor(query: LibraryStatement, codec: Codec, options: RunOptions): Job {
-  return {
-    query,
-    codec,
-    options,
-    resolve: query.resolve,
-    reject: query.reject,
-    told: false,
-    started: false,
-    settled: false,
-    interrupted: false,
-    cancelling: false,
-    thrown: undefined,
-    taken: undefined,
-    suspended: false,
-    stream: undefined,
-    writtenBefore: 0,
-    startedAt: 0,
-    boundBefore: 0,
-    completedBefore: 0,
-    lone: true,
-    chosen: false,
-    again: 'no',
-    outdated: false,
-    readyAt: 0,
-    lead: undefined,
-    look: undefined,
-    deadline: undefined,
-    aborted: undefined,
-    hurry: undefined,
+  constructor(query: LibraryStatement, codec: Codec, options: RunOptions) {
+    this.query = query
+    this.codec = codec
+    this.options = options
+    this.resolve = query.resolve
+    this.reject = query.reject
   }
 }
 

@@ -9,7 +9,7 @@ import { Answers } from './answers.js'
 import { Cancelling } from './cancelling.js'
 import type { Codec } from './codec.js'
 import { Companions } from './companions.js'
-import { type Job, jobFor, keepParameters, mapChunks, mapValue, type RunOptions } from './job.js'
+import { Job, keepParameters, mapChunks, mapValue, type RunOptions } from './job.js'
 import { Lately } from './lately.js'
 import { isPrepared, isResult, isStream, type LibraryStatement, leavesPreparing, textOf } from './library.js'
 import { Names } from './names.js'
@@ -95,7 +95,7 @@ export class StatementQueue {
 
   /** Carries out a query of postgres.js, made by any instance. It is the query itself that resolves or rejects. */
   run(query: LibraryStatement, codec: Codec, options: RunOptions = {}): void {
-    const job = jobFor(query, codec, options)
+    const job = new Job(query, codec, options)
     const { signal, timeoutMs = this.#parts.timeoutMs } = options
     if (signal?.aborted === true) {
       this.#answers.tell(job, cancelled(signal.reason))
