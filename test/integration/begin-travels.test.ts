@@ -163,7 +163,7 @@ describe('BEGIN', () => {
     // Prepared from here on.
     await connection.execute(first).catch(() => {})
     await scene.admin.query('truncate marks')
-    const begun = await said(() =>
+    const begun = await said(async () =>
       connection.begin({ statementTimeoutMs: 60_000, settings: { 'app.a': '1' }, role: undefined }),
     )
     expect(begun).toEqual({ statements: [], roundTrips: 0 })
@@ -245,11 +245,13 @@ describe('BEGIN', () => {
   it('T5: is refused at once on a connection that is lost, and for settings that cannot be', async () => {
     const { connection } = await lend()
     const settings: object = { isolationLevel: 'none' }
-    expect(await errorOf(connection.begin(settings))).toMatchObject({ name: 'InvalidOptionsError' })
+    expect(await errorOf(Promise.resolve().then(() => connection.begin(settings)))).toMatchObject({
+      name: 'InvalidOptionsError',
+    })
     await connection.execute(insert('on its own'))
     expect(connection.transactionStatus).toBe('idle')
     connection.destroy(new ConnectionLostError('gone'))
-    expect(await errorOf(connection.begin())).toBeInstanceOf(ConnectionLostError)
+    expect(await errorOf(Promise.resolve().then(() => connection.begin()))).toBeInstanceOf(ConnectionLostError)
   })
 
   it.each<[string, TransactionSettings, string]>([

@@ -51,7 +51,7 @@ const failures: [string, (context: HookContext) => Promise<unknown>, RegExp][] =
   ['fails on the server', ({ connection }) => connection.execute({ text: 'select 1 / 0' }), /division by zero/],
   ['hangs', () => new Promise(() => {}), /afterConnect .*took longer than 150 ms/],
   ['waits for the server too long', ({ connection }) => connection.execute({ text: 'select pg_sleep(2)' }), /150 ms/],
-  ['leaves a transaction open', ({ connection }) => connection.begin(), /left a transaction open/],
+  ['leaves a transaction open', async ({ connection }) => connection.begin(), /left a transaction open/],
 ]
 
 describe.each(orms)('$name', (orm: Orm) => {

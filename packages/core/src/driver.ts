@@ -249,12 +249,12 @@ export interface Connection {
   /** Values are mapped as the driver maps them by itself. */
   execute(statement: Statement, options?: ExecuteOptions): Promise<Result>
   /**
-   * May travel with the statement that follows: then it resolves at once, and what is wrong with it is that statement's
-   * error. A transaction without any statement need not reach the server.
+   * May travel with the statement that follows: then there is nothing to wait for, and what is wrong with it is that
+   * statement's error. A transaction without any statement need not reach the server.
    *
    * @param traced whether `ticket` is to be known by the time of COMMIT
    */
-  begin(settings?: TransactionSettings, traced?: boolean): Promise<void>
+  begin(settings?: TransactionSettings, traced?: boolean): void | Promise<void>
   /**
    * Of the transaction under way, or of the last one: what to ask for when its COMMIT is not answered. `'nothing'`: it has
    * written nothing so far. Undefined: not known.

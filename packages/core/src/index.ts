@@ -76,6 +76,7 @@ export {
   type PoolIdentity,
   publish,
 } from './events.js'
+export { followCallChains, type Place, placeHere } from './frames.js'
 export type { AcquireVerdict, HookContext, HookOptions } from './hooks.js'
 export type { Logger } from './logger.js'
 export {
@@ -135,10 +136,7 @@ export {
   afterCommit,
   afterRollback,
   currentTransaction,
-  followCallChains,
   outsideTransaction,
-  type Place,
-  placeHere,
   Scopes,
   type Stretch,
   type TransactionContext,

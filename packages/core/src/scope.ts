@@ -1,8 +1,8 @@
 // What the current call chain is inside of: carried by AsyncLocalStorage through everything the chain awaits or starts.
 // The leases it holds, so that a wait for itself can be told; and the transaction it is in, so that others may join.
 
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { assertFunction, begun, isLazy } from './begun.js'
+import { type Frame, frames, InSession, Outside, type OwnFrame, outer, type Place, Work } from './frames.js'
 import type { Lease } from './pool/lease.js'
 import type { AfterEnd } from './transaction/after.js'
 
@@ -20,68 +20,6 @@ export interface TransactionContext {
   afterCommit(run: AfterEnd): void
   /** As `afterCommit`, when the transaction, the attempt or the savepoint it was noted in was rolled back. */
   afterRollback(run: AfterEnd): void
-}
-
-interface Frame {
-  /** Undefined where the chain has stepped outside of every transaction. */
-  readonly pool: object | undefined
-  readonly lease: () => Lease | undefined
-  readonly context: () => TransactionContext | undefined
-  /** Whether what the frame stands for goes on. */
-  readonly open: () => boolean
-  outer: Frame | undefined
-}
-
-const frames = new AsyncLocalStorage<Frame>()
-
-let following = false
-
-/**
- * Has call chains followed from now on: to be called well before `enter`. Before Node 24, what was waiting for something when
- * the first use was made has nothing of its own to note things on when it goes on, and what is noted there is everybody's.
- */
-export function followCallChains(): void {
-  if (following) return
-  following = true
-  const nowhere = {
-    pool: undefined,
-    lease: () => undefined,
-    context: () => undefined,
-    open: () => false,
-    outer: undefined,
-  }
-  frames.run(nowhere, () => {})
-}
-
-/** A place in a call chain where it may turn out to be inside of something, once that has begun. */
-class Place implements Frame {
-  pool: object = this
-  context: () => TransactionContext | undefined = () => undefined
-  open: () => boolean = () => true
-  outer = outer()
-  readonly lease = (): undefined => undefined
-}
-
-export type { Place }
-
-/** The current call chain, and what follows in it. To be called before the first `await` of what is called in it. */
-export function placeHere(): Place {
-  const place = new Place()
-  frames.enterWith(place)
-  return place
-}
-
-/** What is over is let go of: work that goes on starting new work would make an endless chain. */
-function outer(): Frame | undefined {
-  const top = openFrom(frames.getStore())
-  for (let at = top; at !== undefined; at = at.outer) at.outer = openFrom(at.outer)
-  return top
-}
-
-function openFrom(frame: Frame | undefined): Frame | undefined {
-  let at = frame
-  while (at !== undefined && !at.open()) at = at.outer
-  return at
 }
 
 /** Something a call chain is inside of, which a query may join. */
@@ -107,8 +45,6 @@ export interface Stretch {
 /** What call chains are inside of, as far as one pool is concerned. */
 export class Scopes<Scope, Session extends Stretch> {
   readonly #pool: object
-  readonly #ambients = new WeakMap<Frame, () => Ambient<Scope> | undefined>()
-  readonly #sessions = new WeakMap<Frame, Session>()
 
   /** @param pool by which frames are known to be its own */
   constructor(pool: object) {
@@ -117,10 +53,12 @@ export class Scopes<Scope, Session extends Stretch> {
 
   /** Runs the body as one that holds this lease, if there is one, and is inside of that transaction, if it is in one. */
   run<T>(lease: Lease | undefined, ambient: Ambient<Scope> | undefined, body: () => T): T {
-    return frames.run(
-      this.#frame(() => lease, ambient && (() => ambient)),
-      body,
+    const work = new Work(
+      this.#pool,
+      () => lease,
+      () => ambient,
     )
+    return frames.run(work, body)
   }
 
   /**
@@ -129,39 +67,30 @@ export class Scopes<Scope, Session extends Stretch> {
    *
    * Both may come later.
    */
-  enter(lease: () => Lease | undefined, ambient?: () => Ambient<Scope> | undefined): void {
-    frames.enterWith(this.#frame(lease, ambient))
+  enter(lease: () => Lease | undefined, ambient: () => Ambient<Scope> | undefined = () => undefined): void {
+    frames.enterWith(new Work(this.#pool, lease, ambient))
   }
 
   /** Runs the body as one that is inside of that session, and of no transaction that is around it. */
   runIn<T>(session: Session, body: () => T): T {
-    const frame: Frame = {
-      pool: this.#pool,
-      lease: () => session.lease,
-      context: () => undefined,
-      open: () => session.around,
-      outer: outer(),
-    }
-    this.#sessions.set(frame, session)
-    return frames.run(frame, body)
+    return frames.run(new InSession(this.#pool, session), body)
   }
 
   /** From now on what is called at that place is inside of the transaction, while that is open. */
   settle(place: Place, ambient: Ambient<Scope>): void {
     place.pool = this.#pool
-    place.context = () => ambient.context
+    place.ambient = () => ambient
     place.open = ambient.open
-    this.#ambients.set(place, () => ambient)
   }
 
   /** The innermost transaction the current call chain is inside of. */
   get current(): Ambient<Scope> | undefined {
     for (let at = frames.getStore(); at !== undefined; at = at.outer) {
       if (at.pool === undefined) return undefined
-      if (at.pool !== this.#pool) continue
-      const ambient = this.#ambients.get(at)?.()
+      if (!this.#isOwn(at)) continue
+      const ambient = at.ambient()
       if (ambient?.open() === true) return ambient
-      if (this.#sessions.get(at)?.around === true) return undefined
+      if (at.session?.around === true) return undefined
     }
     return undefined
   }
@@ -174,7 +103,7 @@ export class Scopes<Scope, Session extends Stretch> {
   find(meant: (ambient: Ambient<Scope>) => boolean, beyond = true): Ambient<Scope> | undefined {
     for (let at = frames.getStore(); at !== undefined; at = at.outer) {
       if (at.pool === undefined && !beyond) return undefined
-      const ambient = at.pool === this.#pool ? this.#ambients.get(at)?.() : undefined
+      const ambient = this.#isOwn(at) ? at.ambient() : undefined
       if (ambient?.open() === true && meant(ambient)) return ambient
     }
     return undefined
@@ -183,10 +112,9 @@ export class Scopes<Scope, Session extends Stretch> {
   /** The session the current call chain is inside of, unless there is a transaction in between. */
   get session(): Session | undefined {
     for (let at = frames.getStore(); at !== undefined; at = at.outer) {
-      if (at.pool !== this.#pool) continue
-      const session = this.#sessions.get(at)
-      if (session?.around === true) return session
-      if (this.#ambients.get(at)?.()?.open() === true) return undefined
+      if (!this.#isOwn(at)) continue
+      if (at.session?.around === true) return at.session
+      if (at.ambient()?.open() === true) return undefined
     }
     return undefined
   }
@@ -201,28 +129,16 @@ export class Scopes<Scope, Session extends Stretch> {
     return held
   }
 
-  #frame(lease: () => Lease | undefined, ambient: (() => Ambient<Scope> | undefined) | undefined): Frame {
-    const frame: Frame = {
-      pool: this.#pool,
-      lease,
-      context: () => ambient?.()?.context,
-      // Also while both are still to come.
-      open: () => {
-        const held = lease()
-        const inside = ambient?.()
-        return held === undefined && inside === undefined ? true : held?.released === false || inside?.open() === true
-      },
-      outer: outer(),
-    }
-    if (ambient !== undefined) this.#ambients.set(frame, ambient)
-    return frame
+  /** What stands for something of this pool was noted here. */
+  #isOwn(frame: Frame): frame is OwnFrame<Scope, Session> {
+    return frame.pool === this.#pool
   }
 }
 
 function context(): TransactionContext | undefined {
   for (let at = frames.getStore(); at !== undefined; at = at.outer) {
     if (at.pool === undefined) return undefined
-    const found = at.open() ? at.context() : undefined
+    const found = at.open() ? at.ambient()?.context : undefined
     if (found !== undefined) return found
   }
   return undefined
@@ -277,8 +193,7 @@ export function outsideTransaction<T>(body: () => PromiseLike<T> | T): PromiseLi
     for (let at = around; at !== undefined; at = at.outer) if (at.pool !== undefined && at.open()) return true
     return false
   }
-  const outside = { pool: undefined, lease: () => undefined, context: () => undefined, open, outer: around }
-  return frames.run(outside, () => {
+  return frames.run(new Outside(open, around), () => {
     const value = body()
     return isLazy(value) ? begun(() => value) : value
   })

@@ -365,8 +365,8 @@ export class PostgresConnection implements Connection {
    * Sends nothing: BEGIN travels with the next statement, whose caller hears what is wrong with it. Savepoints are
    * statements, too; COMMIT and ROLLBACK of a transaction without any are not sent either.
    */
-  begin(settings?: TransactionSettings, traced?: boolean): Promise<void> {
-    return this.#transaction.begin(settings, traced)
+  begin(settings?: TransactionSettings, traced?: boolean): void {
+    this.#transaction.begin(settings, traced)
   }
 
   get ticket(): CommitTicket | 'nothing' | undefined {

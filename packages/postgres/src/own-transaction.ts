@@ -22,7 +22,8 @@ export class OwnTransaction {
     this.#companions = companions
   }
 
-  async begin(settings?: TransactionSettings, traced = false): Promise<void> {
+  /** @throws InvalidOptionsError, ConnectionLostError */
+  begin(settings?: TransactionSettings, traced = false): void {
     const text = beginText(settings)
     const lost = this.#connection.lost
     if (lost !== undefined) throw new ConnectionLostError(lost.message, { code: lost.code, cause: lost })
@@ -35,13 +36,19 @@ export class OwnTransaction {
     return this.#trace?.ticket
   }
 
-  async commit(): Promise<'committed' | 'rolled-back'> {
-    if (this.#companions.forgetBegin()) return 'committed'
-    const connection = this.#connection
-    const { activity, transactionStatus } = connection
+  /** Not async: mostly there is nothing to wait for but the answer. */
+  commit(): Promise<'committed' | 'rolled-back'> {
+    if (this.#companions.forgetBegin()) return Promise.resolve('committed')
+    const { activity, transactionStatus } = this.#connection
     const trace = this.#trace
-    if (trace?.owes === true && activity === 'idle' && transactionStatus === 'open') await this.#look(trace)
-    return (await connection.command('commit', { site: 'commit' })) === 'ROLLBACK' ? 'rolled-back' : 'committed'
+    const look = trace?.owes === true && activity === 'idle' && transactionStatus === 'open'
+    return look ? this.#look(trace).then(() => this.#send()) : this.#send()
+  }
+
+  #send(): Promise<'committed' | 'rolled-back'> {
+    return this.#connection
+      .command('commit', { site: 'commit' })
+      .then((tag) => (tag === 'ROLLBACK' ? 'rolled-back' : 'committed'))
   }
 
   /** In a round trip of its own: nothing could be sent behind what is to be seen. */

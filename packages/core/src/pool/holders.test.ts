@@ -2,7 +2,7 @@
 
 import { compileFunction } from 'node:vm'
 import { describe, expect, it } from '@jest/globals'
-import { AcquireTimeoutError, SelfDeadlockError } from '../errors.js'
+import { AcquireTimeoutError, SelfDeadlockError, SerializationError } from '../errors.js'
 import { settled } from '../testing/fake-clock.js'
 import { ask, type FakeLease, type FakePool, fixture } from '../testing/fixture.js'
 import { watch } from '../testing/watch.js'
@@ -55,6 +55,37 @@ describe('the holders in an acquire timeout', () => {
     const take = application(code, 7)
     const { holders } = await holdersAfter([() => take(setup.pool)], setup)
     expect(holders).toEqual([{ id: 1, heldMs: 600, takenAt: expect.stringMatching(/^\/srv\/shop\/orders\.js:7:\d+$/) }])
+  })
+
+  it('have the line of transaction() where stacks are as deep as usual and an ORM lies in between, at each attempt', async () => {
+    const setup = fixture({ ...options, max: 1 })
+    const orm = (code: string, ...names: string[]) =>
+      compileFunction(code, names, { filename: '/srv/shop/node_modules/orm/index.js' })
+    const begin: unknown = orm(
+      'return [1, 2, 3, 4].reduce((inner) => () => inner(), () => pool.transaction(body, { retry: {} }))()',
+      'pool',
+      'body',
+    )
+    const take: unknown = compileFunction('return begin(pool, body)', ['begin', 'pool', 'body'], {
+      filename: '/srv/shop/orders.js',
+      lineOffset: 6,
+    })
+    if (typeof take !== 'function') throw new Error('expected a function')
+    let attempts = 0
+    const body = () => {
+      if (++attempts === 1) throw new SerializationError('once more')
+      return new Promise(() => {})
+    }
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 10
+    try {
+      const { holders } = await holdersAfter([() => take(begin, setup.pool, body)], setup)
+      expect(attempts).toBe(2)
+      expect(holders).toMatchObject([{ id: 1, takenAt: expect.stringMatching(/^\/srv\/shop\/orders\.js:7:\d+$/) }])
+      expect(Error.stackTraceLimit).toBe(10)
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit
+    }
   })
 
   it('have no line for what was taken for a single statement', async () => {

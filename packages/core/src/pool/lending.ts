@@ -147,7 +147,7 @@ export class Lending<C extends Connection> implements Home<C> {
   /** Not async: in a crowd, the promise of the queue is the only one that is needed. */
   acquire(options: AcquireOptions, from: (...args: never) => unknown): Promise<Lease<C>> {
     const brief = options.brief === true
-    const taking = brief ? undefined : this.leaks.note(from)
+    const taking = brief ? undefined : (options.taking ?? this.leaks.note(from))
     try {
       if (options.timeoutMs !== undefined) checkLimit('timeoutMs', options.timeoutMs)
       if (options.signal !== undefined) checkSignal(options.signal)

@@ -175,13 +175,16 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
    * @throws PropagationError, InvalidOptionsError
    * @throws whatever {@link acquire} throws
    */
-  async transaction<T>(
+  transaction<T>(
     body: ScopeBody<C, T>,
     options?: TransactionOptions<Propagation>,
     circumstances?: Circumstances<C, T>,
   ): Promise<T> {
-    const resolved = resolveTransactionOptions(options, this.resilience.transaction)
-    return transact(this, body, resolved, circumstances)
+    try {
+      return transact(this, body, resolveTransactionOptions(options, this.resilience.transaction), circumstances)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /**

@@ -10,6 +10,7 @@ import type { SessionStats } from '../session/session-stats.js'
 import type { StatementStats } from '../statement/accounts.js'
 import type { TransactionStats } from '../transaction/accounts.js'
 import type { Percentiles } from './histogram.js'
+import type { Taking } from './stacks.js'
 
 export interface AcquireOptions {
   /** Ends the wait with AcquireAbortedError. */
@@ -21,6 +22,8 @@ export interface AcquireOptions {
    * session stays there. Default false.
    */
   readonly brief?: boolean | undefined
+  /** Where it is asked for, by whoever has noted that already. Default: where `acquire` is called. */
+  readonly taking?: Taking | undefined
   /**
    * Waits also while no server answers, as if there was hope: for what is under way already. Default false.
    */

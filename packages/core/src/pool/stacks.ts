@@ -5,10 +5,23 @@ export interface Taking {
   readonly stack?: string
 }
 
-/** The stack of now, without what is above `below`. It is as deep as `Error.stackTraceLimit` allows. */
-export function stackOfNow(below: (...args: never) => unknown): Taking {
+/** As deep as stacks are where nobody has said how deep they should be. */
+const USUAL_DEPTH = 10
+
+/**
+ * The stack of now, without what is above `below`. It is as deep as `Error.stackTraceLimit` allows.
+ *
+ * @param depth of how many frames somebody will want to know who has not asked for deeper stacks than usual: each costs
+ * about as much as all the rest
+ */
+export function stackOfNow(below: (...args: never) => unknown, depth: number = USUAL_DEPTH): Taking {
   const taking: Taking = {}
+  const { stackTraceLimit } = Error
+  const limited = stackTraceLimit > depth && stackTraceLimit <= USUAL_DEPTH
+  // Not assigned: where Error is frozen that throws.
+  if (limited) Reflect.set(Error, 'stackTraceLimit', depth)
   Error.captureStackTrace(taking, below)
+  if (limited) Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
   return taking
 }
 

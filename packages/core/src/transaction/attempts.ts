@@ -6,6 +6,7 @@ import type { Connection } from '../driver.js'
 import { ConnectionLostError, type MooringsError, ReadOnlyEndpointError } from '../errors.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
+import type { Taking } from '../pool/stacks.js'
 import type { TransactionContext } from '../scope.js'
 import type { Source } from '../session/source.js'
 import { Limits } from './limits.js'
@@ -26,16 +27,18 @@ export async function runAttempts<C extends Connection, T>(
   pool: Pool<C>,
   body: TransactionBody<C, T>,
   options: ResolvedTransaction,
-  { source, joined }: { readonly source: Source<C>; readonly joined: boolean },
+  around: Around<C>,
 ): Promise<T> {
+  const startedAt = pool.deadlines.clock.now()
   const limits = new Limits(pool.deadlines, options)
-  const retries = new Retries(pool, options, limits)
+  let retries: Retries<C> | undefined
   pool.retryBudget.begun()
   try {
     for (let attempt = 1; ; attempt++) {
       if (limits.over !== undefined) throw limits.over
-      const tried = await tryOnce(pool, body, options, { source, attempt, joined, limits })
+      const tried = await tryOnce(pool, body, options, around, attempt, limits)
       if ('result' in tried) return tried.result
+      retries ??= new Retries(pool, options, limits, startedAt)
       await limits.pause(retries.pauseAfter(tried.failed, attempt))
     }
   } finally {
@@ -46,16 +49,19 @@ export async function runAttempts<C extends Connection, T>(
 interface Around<C extends Connection> {
   /** Who gives it a connection. */
   readonly source: Source<C>
-  readonly attempt: number
   readonly joined: boolean
-  readonly limits: Limits
+  /** Where it was asked for. */
+  readonly taking: Taking | undefined
 }
 
+/** All of it in one: what runs for every transaction saves a promise for each function that is not async. */
 async function tryOnce<C extends Connection, T>(
   pool: Pool<C>,
   body: TransactionBody<C, T>,
   options: ResolvedTransaction,
-  { source, attempt, joined, limits }: Around<C>,
+  { source, joined, taking }: Around<C>,
+  attempt: number,
+  limits: Limits,
 ): Promise<Attempt<T>> {
   const { settings, exactlyOnce } = options
   const timeoutMs = Math.max(
@@ -66,7 +72,7 @@ async function tryOnce<C extends Connection, T>(
   try {
     // One that was begun already waits for a server to come back, when others are refused.
     const patient = attempt > 1
-    lease = await source.acquire({ signal: limits.signal, timeoutMs: Math.ceil(timeoutMs), patient })
+    lease = await source.acquire({ signal: limits.signal, timeoutMs: Math.ceil(timeoutMs), patient, taking })
   } catch (error) {
     // It has waited as long as it may: nothing is gained by waiting again.
     throw limits.over ?? error
@@ -78,15 +84,24 @@ async function tryOnce<C extends Connection, T>(
     throw over
   }
   let transaction: Transaction<C> | undefined
+  let committing = false
   let tried: Attempt<T>
   try {
-    limits.whenOver = givingUp(lease)
-    transaction = await Transaction.begin(pool, lease, { settings, exactlyOnce, attempt, joined })
+    if (limits.bounded) limits.whenOver = givingUp(lease)
+    const begun = Transaction.begin(pool, lease, { settings, exactlyOnce, attempt, joined })
+    transaction = begun instanceof Transaction ? begun : await begun
     limits.whenOver = undefined
-    tried = await carryOut(pool, lease, transaction, body, limits)
+    const result = await settled(pool, lease, transaction, body, limits)
+    if (limits.over !== undefined) throw limits.over
+    committing = true
+    // COMMIT cannot be taken back: whether it happened is found out.
+    if (limits.bounded) limits.whenOver = givingUp(lease, transaction)
+    await transaction.commit()
+    tried = { result }
   } catch (error) {
-    tried = { failed: { error, causes: [error] } }
+    tried = { failed: await failureOf(lease, committing ? undefined : transaction, error, limits) }
   }
+  limits.whenOver = undefined
   if ('failed' in tried) {
     const { causes } = tried.failed
     const demoted = causes.some((cause) => cause instanceof ReadOnlyEndpointError) && !lease.lost && !lease.released
@@ -94,22 +109,24 @@ async function tryOnce<C extends Connection, T>(
     if (demoted && settings.accessMode !== 'read only') pool.demoted(lease.connection)
   }
   lease.release()
-  await transaction?.finish()
+  const finishing = transaction?.finish()
+  if (finishing !== undefined) await finishing
   return tried
 }
 
-async function carryOut<C extends Connection, T>(
-  pool: Pool<C>,
+/**
+ * Undoes what was begun, and tells what that has failed for. Never rejects.
+ *
+ * @param transaction undefined if there is nothing to be undone: BEGIN or COMMIT has failed
+ */
+async function failureOf<C extends Connection>(
   lease: Lease<C>,
-  transaction: Transaction<C>,
-  body: TransactionBody<C, T>,
+  transaction: Transaction<C> | undefined,
+  error: unknown,
   limits: Limits,
-): Promise<Attempt<T>> {
-  let result: T
+): Promise<Failure> {
+  if (transaction === undefined) return { error, causes: [error] }
   try {
-    result = await settled(pool, lease, transaction, body, limits)
-    if (limits.over !== undefined) throw limits.over
-  } catch (error) {
     const telling = transaction.telling(error)
     const lost =
       lease.lost && !(error instanceof ConnectionLostError && error.retry === 'never') ? lostOf(lease) : undefined
@@ -118,21 +135,10 @@ async function carryOut<C extends Connection, T>(
     // Where the connection went, or an earlier statement failed, what the body made of it matters less.
     // And one that still runs is not run beside itself, whatever failed in it before.
     const causes = lease.lost && lost === undefined ? [error] : [telling, lost, transaction.firstError]
-    return { failed: { error: telling, causes } }
-  }
-  // COMMIT cannot be taken back: whether it happened is found out.
-  const giveUp = givingUp(lease)
-  limits.whenOver = (error) => {
-    giveUp(error)
-    transaction.hurry()
-  }
-  try {
-    await transaction.commit()
-    return { result }
-  } catch (error) {
-    return { failed: { error, causes: [error] } }
-  } finally {
-    limits.whenOver = undefined
+    return { error: telling, causes }
+  } catch (hostile) {
+    // An error of the application's that lets nobody look at it.
+    return { error: hostile, causes: [hostile] }
   }
 }
 
@@ -164,25 +170,29 @@ function settled<C extends Connection, T>(
         fail(stillRunning(reason, closed === undefined ? settleTimeoutMs : undefined)),
       )
     }
-    limits.whenOver = (error) => {
-      transaction.giveUp(error)
-      fail(error)
-    }
-    if (limits.over !== undefined) {
-      limits.whenOver(limits.over)
-      return
+    if (limits.bounded) {
+      limits.whenOver = (error) => {
+        transaction.giveUp(error)
+        fail(error)
+      }
+      if (limits.over !== undefined) {
+        limits.whenOver(limits.over)
+        return
+      }
     }
     // It may have gone since it was begun: nothing could come of it.
     if (lease.lost) {
       fail(lostOf(lease))
       return
     }
-    transaction
-      .carry(() => body(transaction, transaction.context))
-      .then((value) => {
+    transaction.carry(
+      () => body(transaction, transaction.context),
+      (value) => {
         done()
         resolve(value)
-      }, fail)
+      },
+      fail,
+    )
   })
 }
 
@@ -195,11 +205,13 @@ function lostOf<C extends Connection>(lease: Lease<C>): unknown {
 }
 
 /** While the server's answer to BEGIN or COMMIT is waited for there is nothing to be stopped: its connection has to end. */
-function givingUp<C extends Connection>(lease: Lease<C>): (error: MooringsError) => void {
+function givingUp<C extends Connection>(lease: Lease<C>, committing?: Transaction<C>): (error: MooringsError) => void {
   return (cause) => {
-    if (lease.lost || lease.released) return
-    const why = 'The connection was given up, as its transaction had to end'
-    lease.connection.destroy(new ConnectionLostError(why, { cause }))
+    if (!lease.lost && !lease.released) {
+      const why = 'The connection was given up, as its transaction had to end'
+      lease.connection.destroy(new ConnectionLostError(why, { cause }))
+    }
+    committing?.hurry()
   }
 }
 

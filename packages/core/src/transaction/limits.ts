@@ -77,6 +77,7 @@ export class Limits {
   }
 
   get leftMs(): number {
+    if (this.#deadline === undefined) return Number.POSITIVE_INFINITY
     return this.#until - this.#deadlines.clock.now()
   }
 

@@ -8,10 +8,10 @@ import type { Pool } from '../pool/pool.js'
 import type { Ambient, TransactionContext } from '../scope.js'
 import type { After } from './after.js'
 import { type FirstError, joinedFailed } from './first-error.js'
-import { Level } from './level.js'
+import type { Level } from './level.js'
 import type { Limits } from './limits.js'
 import { answered, attachRollbackError, left, stopStrays } from './roll-back.js'
-import type { TransactionMark, TransactionScope } from './transaction.js'
+import type { TransactionScope } from './transaction.js'
 
 /** The transaction that they are parts of. */
 export interface Trunk<C extends Connection> {
@@ -29,19 +29,18 @@ export interface Trunk<C extends Connection> {
 
 export class Nested<C extends Connection> {
   readonly #trunk: Trunk<C>
-  readonly #outermost = new Level('', undefined)
+  readonly #outermost: Level
   readonly #levels = new WeakMap<TransactionScope<C>, Level>()
   #savepoints = 0
 
-  /** @param scope the transaction's own */
-  constructor(trunk: Trunk<C>, scope: TransactionScope<C>) {
+  /**
+   * @param scope the transaction's own
+   * @param outermost the level of the transaction itself
+   */
+  constructor(trunk: Trunk<C>, scope: TransactionScope<C>, outermost: Level) {
     this.#trunk = trunk
-    this.#levels.set(scope, this.#outermost)
-  }
-
-  /** The level of the transaction itself. */
-  get outermost(): Level {
-    return this.#outermost
+    this.#outermost = outermost
+    this.#levels.set(scope, outermost)
   }
 
   /** The one the current call chain is in; the innermost that is open, if it is in none. */
@@ -55,15 +54,6 @@ export class Nested<C extends Connection> {
   get #around(): Level | undefined {
     const found = this.#trunk.pool.scopes.find(({ scope }) => this.#levels.has(scope))
     return found && this.#levels.get(found.scope)
-  }
-
-  get mark(): TransactionMark {
-    return { noted: this.#trunk.after.mark, firstError: this.#trunk.failed.value }
-  }
-
-  backTo({ noted, firstError }: TransactionMark, level: Level): void {
-    this.#trunk.after.undoneSince(noted, level)
-    this.#trunk.failed.backTo(firstError)
   }
 
   async run<T>(
@@ -161,7 +151,6 @@ export class Nested<C extends Connection> {
   }
 
   #scope(level: Level): TransactionScope<C> {
-    const nested = this
     const trunk = this.#trunk
     const scope: TransactionScope<C> = {
       context: trunk.context,
@@ -180,12 +169,13 @@ export class Nested<C extends Connection> {
         level.spoilt ??= { by }
       },
       get mark() {
-        return nested.mark
+        return { noted: trunk.after.mark, firstError: trunk.failed.value }
       },
-      backTo: (mark) => nested.backTo(mark, level),
-      async savepoint(body, label, limits) {
-        return nested.run(level, body, label, limits)
+      backTo: ({ noted, firstError }) => {
+        trunk.after.undoneSince(noted, level)
+        trunk.failed.backTo(firstError)
       },
+      savepoint: (body, label, limits) => this.run(level, body, label, limits),
     }
     this.#levels.set(scope, level)
     return scope

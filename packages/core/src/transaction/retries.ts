@@ -34,11 +34,12 @@ export class Retries<C extends Connection> {
   readonly #made: Record<RetryReason, number> = { conflict: 0, lost: 0, stale: 0 }
   #previousDelayMs: number | undefined
 
-  constructor(pool: Pool<C>, options: ResolvedTransaction, limits: Limits) {
+  /** @param startedAt by the pool's clock */
+  constructor(pool: Pool<C>, options: ResolvedTransaction, limits: Limits, startedAt: number) {
     this.#pool = pool
     this.#options = options
     this.#limits = limits
-    this.#startedAt = pool.deadlines.clock.now()
+    this.#startedAt = startedAt
   }
 
   /** @throws what the caller gets, if it is not to be run again */

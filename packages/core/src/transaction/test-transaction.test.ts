@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from '@jest/globals'
 import { PropagationError, TransactionEndedError } from '../errors.js'
-import { placeHere } from '../scope.js'
+import { placeHere } from '../frames.js'
 import { settled } from '../testing/fake-clock.js'
 import type { FakeConnection } from '../testing/fake-connection.js'
 import { counts, empty, type FakePool } from '../testing/fixture.js'

@@ -3,9 +3,10 @@
 
 import type { Connection } from '../driver.js'
 import { TransactionEndedError } from '../errors.js'
+import type { Place } from '../frames.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
-import type { Ambient, Place } from '../scope.js'
+import type { Ambient } from '../scope.js'
 import type { Source } from '../session/source.js'
 import type { TransactionScope } from './transaction.js'
 

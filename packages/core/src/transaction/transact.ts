@@ -5,6 +5,7 @@ import { assertFunction, begun } from '../begun.js'
 import type { Connection } from '../driver.js'
 import { InvalidOptionsError, PropagationError } from '../errors.js'
 import type { Pool } from '../pool/pool.js'
+import { stackOfNow } from '../pool/stacks.js'
 import type { TransactionContext } from '../scope.js'
 import type { Source } from '../session/source.js'
 import { runAttempts } from './attempts.js'
@@ -42,6 +43,13 @@ export interface Circumstances<C extends Connection, T> {
   readonly without?: ((context: TransactionContext) => Promise<T> | T) | undefined
 }
 
+interface PartHow<C extends Connection> {
+  readonly inside: Inside<C>
+  readonly way: Way
+  readonly joined: boolean
+  readonly lenient: boolean
+}
+
 type Way = 'new' | 'savepoint' | 'join' | 'none'
 
 const ways: Readonly<Record<Propagation, { readonly inside: Way | 'refused'; readonly outside: Way | 'refused' }>> = {
@@ -54,7 +62,14 @@ const ways: Readonly<Record<Propagation, { readonly inside: Way | 'refused'; rea
   notSupported: { inside: 'none', outside: 'none' },
 }
 
-export async function transact<C extends Connection, T>(
+/**
+ * As many frames of the stack as it takes from here to the application, through an ORM and what of ours is around it. The
+ * last one or two are to spare.
+ */
+const TAKING_DEPTH = 7
+
+/** Not async, and throws what it refuses: a promise less for each transaction. To be called by `pool.transaction`. */
+export function transact<C extends Connection, T>(
   pool: Pool<C>,
   body: ScopeBody<C, T>,
   options: ResolvedTransaction,
@@ -84,10 +99,23 @@ export async function transact<C extends Connection, T>(
     refuseSettings(options, 'need one, and here there is none')
     return withNone(pool, without, options, test ? (run) => run() : undefined)
   }
-  if (inside === undefined) return runAttempts(pool, body, options, { source: source ?? pool.source, joined })
   // Also in a session, whose connection the one around it has.
-  if (way === 'new' && !test) return runAttempts(pool, body, options, { source: pool, joined })
-  const { scope, context } = inside
+  if (inside === undefined || (way === 'new' && !test)) {
+    const from = inside === undefined ? (source ?? pool.source) : pool
+    // Once for all attempts, and from as near to the application as we are: the frames in between cost as much as its own.
+    const taking = pool.resilience.pool.leakAfterMs > 0 ? stackOfNow(pool.transaction, TAKING_DEPTH) : undefined
+    return runAttempts(pool, body, options, { source: from, joined, taking })
+  }
+  return partOf(pool, body, options, { inside, way, joined, lenient })
+}
+
+async function partOf<C extends Connection, T>(
+  pool: Pool<C>,
+  body: ScopeBody<C, T>,
+  options: ResolvedTransaction,
+  { inside, way, joined, lenient }: PartHow<C>,
+): Promise<T> {
+  const { scope, context, test = false } = inside
   if (test) refuseIdentity(options)
   else
     refuseSettings(

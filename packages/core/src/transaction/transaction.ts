@@ -15,10 +15,11 @@ import {
 import { publish } from '../events.js'
 import type { Lease } from '../pool/lease.js'
 import type { Pool } from '../pool/pool.js'
-import { noteWrite } from '../replicas/read-your-writes.js'
+import { noteWrite, readsItsWrites } from '../replicas/read-your-writes.js'
 import type { Ambient, Stretch, TransactionContext } from '../scope.js'
 import { After, type AfterEnd, tellFailed } from './after.js'
 import { FirstError, joinedFailed } from './first-error.js'
+import { Level } from './level.js'
 import type { Limits } from './limits.js'
 import { Nested } from './nested.js'
 import { askOutcome } from './outcome.js'
@@ -99,7 +100,9 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   readonly #joined: boolean
   readonly #after = new After()
   readonly #failed = new FirstError()
-  readonly #nested: Nested<C>
+  readonly #outermost = new Level('', undefined)
+  /** Once there was one. */
+  #nested: Nested<C> | undefined
   #state: 'open' | 'committing' | 'committed' | 'rolling-back' | 'rolled-back' | 'unknown' = 'open'
   /** Its body has begun, and not settled. */
   #running = false
@@ -130,32 +133,23 @@ export class Transaction<C extends Connection = Connection> implements Transacti
       afterCommit: (run) => this.#note('commit', run),
       afterRollback: (run) => this.#note('rollback', run),
     }
-    this.#nested = new Nested(
-      {
-        pool,
-        lease,
-        context: this.context,
-        after: this.#after,
-        failed: this.#failed,
-        get open() {
-          return transaction.#state === 'open'
-        },
-        assertOpen: () => this.#assertOpen(),
-        ambient: (scope, open) => this.#ambient(scope, open),
-      },
-      this,
-    )
   }
 
-  /** The lease stays the caller's, to be released after the transaction has ended; then call `finish`. */
-  static async begin<C extends Connection>(
+  /**
+   * The lease stays the caller's, to be released after the transaction has ended; then call `finish`.
+   *
+   * @throws what the connection's `begin` throws, or rejects with it
+   */
+  static begin<C extends Connection>(
     pool: Pool<C>,
     lease: Lease<C>,
     parts: TransactionParts = {},
-  ): Promise<Transaction<C>> {
+  ): Transaction<C> | Promise<Transaction<C>> {
     const { settings, exactlyOnce = true } = parts
-    await lease.connection.begin(settings, exactlyOnce)
-    return new Transaction(pool, lease, parts)
+    const begun = lease.connection.begin(settings, exactlyOnce)
+    return begun === undefined
+      ? new Transaction(pool, lease, parts)
+      : begun.then(() => new Transaction(pool, lease, parts))
   }
 
   get state(): TransactionState {
@@ -173,7 +167,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
 
   get connection(): C {
     this.#assertOpen()
-    this.#nested.outermost.assertUsable()
+    this.#outermost.assertUsable()
     return this.#lease.connection
   }
 
@@ -188,14 +182,21 @@ export class Transaction<C extends Connection = Connection> implements Transacti
    * When the transaction was rolled back that goes for what the body has left running as well (the other branches of a
    * Promise.all), for as long as a body is waited for.
    */
-  async carry<T>(body: () => Promise<T> | T): Promise<T> {
+  carry<T>(body: () => Promise<T> | T, done: (value: T) => void, failed: (error: unknown) => void): void {
     this.#running = true
-    try {
-      const ambient = this.#ambient(this, () => this.#state === 'open' || this.#running || this.#refuses)
-      return await this.#pool.scopes.run(this.#lease, ambient, () => begun(body))
-    } finally {
-      this.#running = false
-    }
+    const ambient = this.#ambient(this, () => this.#state === 'open' || this.#running || this.#refuses)
+    this.#pool.scopes
+      .run(this.#lease, ambient, () => begun(body))
+      .then(
+        (value) => {
+          this.#running = false
+          done(value)
+        },
+        (error: unknown) => {
+          this.#running = false
+          failed(error)
+        },
+      )
   }
 
   get #refuses(): boolean {
@@ -224,23 +225,40 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   }
 
   spoil(by: unknown): void {
-    this.#nested.outermost.spoilt ??= { by }
+    this.#outermost.spoilt ??= { by }
   }
 
   #note(on: 'commit' | 'rollback', run: AfterEnd): void {
     assertFunction(run, 'run')
     this.#assertOpen()
-    const { here } = this.#nested
+    const here = this.#nested?.here ?? this.#outermost
     here.assertLive()
     this.#after.note(on, run, here)
   }
 
-  async savepoint<T>(
-    body: (scope: TransactionScope<C>) => Promise<T> | T,
-    label?: string,
-    limits?: Limits,
-  ): Promise<T> {
-    return this.#nested.run(this.#nested.outermost, body, label, limits)
+  savepoint<T>(body: (scope: TransactionScope<C>) => Promise<T> | T, label?: string, limits?: Limits): Promise<T> {
+    this.#nested ??= this.#nests()
+    return this.#nested.run(this.#outermost, body, label, limits)
+  }
+
+  #nests(): Nested<C> {
+    const transaction = this
+    return new Nested(
+      {
+        pool: this.#pool,
+        lease: this.#lease,
+        context: this.context,
+        after: this.#after,
+        failed: this.#failed,
+        get open() {
+          return transaction.#state === 'open'
+        },
+        assertOpen: () => this.#assertOpen(),
+        ambient: (scope, open) => this.#ambient(scope, open),
+      },
+      this,
+      this.#outermost,
+    )
   }
 
   // --- its end ---
@@ -258,7 +276,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
       throw refused
     }
     const { connection } = this
-    if (connection.ticket !== 'nothing') noteWrite(this.#pool)
+    if (readsItsWrites() && connection.ticket !== 'nothing') noteWrite(this.#pool)
     this.#state = 'committing'
     let outcome: 'committed' | 'rolled-back'
     try {
@@ -301,7 +319,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
 
   #refusedCommit(): MooringsError | undefined {
     this.#assertOpen()
-    const { inner, spoilt } = this.#nested.outermost
+    const { inner, spoilt } = this.#outermost
     if (inner !== undefined) {
       return new NestedTransactionOpenError(
         'The transaction was rolled back: its body ended while a nested transaction in it was open. Await the nested one',
@@ -365,13 +383,14 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     return failure
   }
 
-  /** Does what was to be done after it. To be called when its connection is back; never rejects. */
-  async finish(): Promise<void> {
+  /** Does what was to be done after it, if anything. To be called when its connection is back; never rejects. */
+  finish(): Promise<void> | undefined {
     const { transactions, identity } = this.#pool
     if (this.#state === 'open') this.#state = 'rolled-back'
     const how = this.#state === 'committed' || this.#state === 'rolled-back' ? this.#state : undefined
     transactions.ended(how)
-    await this.#after.run(how, (cause) => {
+    if (this.#after.mark === 0) return undefined
+    return this.#after.run(how, (cause) => {
       tellFailed(identity, toldBy(cause, this.driver), how ?? 'committed')
     })
   }
@@ -395,11 +414,12 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   }
 
   get mark(): TransactionMark {
-    return this.#nested.mark
+    return { noted: this.#after.mark, firstError: this.#failed.value }
   }
 
-  backTo(mark: TransactionMark): void {
-    this.#nested.backTo(mark, this.#nested.outermost)
+  backTo({ noted, firstError }: TransactionMark): void {
+    this.#after.undoneSince(noted, this.#outermost)
+    this.#failed.backTo(firstError)
   }
 
   #assertOpen(): void {
