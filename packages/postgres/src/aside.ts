@@ -5,6 +5,7 @@
 
 import type { TransactionStatus } from '@moorings/core'
 import type { LibrarySocket } from './library-socket.js'
+import { remembered } from './remembered.js'
 import { type BackendReader, errorFields, simpleQuery, statusOf } from './wire.js'
 
 export interface AsideAnswer {
@@ -15,6 +16,9 @@ export interface AsideAnswer {
   /** Where the session stood behind it. */
   readonly status: TransactionStatus
 }
+
+/** Nobody writes on these: they are copied into what is sent. */
+const written = remembered(simpleQuery)
 
 type Answered = (answer: AsideAnswer) => void
 
@@ -59,7 +63,7 @@ export class Asides {
 
   /** Ahead of what the library is given next. */
   ahead(text: string, answered: Answered): void {
-    this.#socket.ahead(simpleQuery(text))
+    this.#socket.ahead(written(text))
     this.#expect(answered)
   }
 
@@ -67,7 +71,7 @@ export class Asides {
   behind(text: string, answered: Answered): void {
     this.#expect(undefined)
     this.#expect(answered)
-    this.#socket.behind(simpleQuery(text))
+    this.#socket.behind(written(text))
   }
 
   /** The library was given what these travel with. */
@@ -84,17 +88,25 @@ export class Asides {
     let from = -1
     while (at < end && this.#expected.length > 0) {
       const start = at
+      let bodyAt = at
+      let cut = false
       if (this.#remaining > 0) {
         at = Math.min(end, at + this.#remaining)
         this.#remaining -= at - start
-        if (!this.#shown) this.#body.push(chunk.subarray(start, at))
-        else if (from < 0) from = start
+        if (this.#shown) {
+          if (from < 0) from = start
+        } else {
+          cut = this.#remaining > 0 || this.#body.length > 0
+          if (cut) this.#body.push(chunk.subarray(start, at))
+        }
       } else {
         const earlier = this.#headerLength
-        at += chunk.copy(this.#header, earlier, at, at + header - earlier)
+        const whole = earlier === 0 && end - at >= header
+        at += whole ? header : chunk.copy(this.#header, earlier, at, at + header - earlier)
+        bodyAt = at
         this.#headerLength += at - start
         const known = this.#headerLength === header
-        if (known) this.#enter()
+        if (known) this.#enter(whole ? chunk : this.#header, whole ? start : 0)
         if (!known || !this.#shown) {
           if (from >= 0 && from < start) shown.push(chunk.subarray(from, start))
           from = -1
@@ -105,7 +117,9 @@ export class Asides {
         if (!known) return shown
         this.#headerLength = this.#headerShown = 0
       }
-      if (this.#remaining === 0) this.#leave()
+      if (this.#remaining > 0) continue
+      if (cut) this.#leaveCut()
+      else this.#leave(chunk, bodyAt, at)
     }
     if (from < 0) from = at
     if (from < end) shown.push(chunk.subarray(from))
@@ -125,11 +139,11 @@ export class Asides {
   }
 
   /** The header is complete. */
-  #enter(): void {
-    const type = this.#header.readUInt8(0)
+  #enter(bytes: Buffer, at: number): void {
+    const type = bytes.readUInt8(at)
     this.#type = type
     // Less than none is no message's; the library will say so.
-    this.#remaining = Math.max(0, this.#header.readInt32BE(1) - 4)
+    this.#remaining = Math.max(0, bytes.readInt32BE(at + 1) - 4)
     // What may come at any time is for whoever listens on the session.
     this.#shown =
       this.#expected[0] === undefined ||
@@ -138,8 +152,15 @@ export class Asides {
       type === notificationResponse
   }
 
-  /** The message is complete. */
-  #leave(): void {
+  /** The message is complete, and came in pieces. */
+  #leaveCut(): void {
+    const body = Buffer.concat(this.#body)
+    this.#body = []
+    this.#leave(body, 0, body.length)
+  }
+
+  /** The message is complete: its body is there. */
+  #leave(bytes: Buffer, start: number, end: number): void {
     const type = this.#type
     const [answered] = this.#expected
     this.#type = 0
@@ -147,13 +168,12 @@ export class Asides {
       if (type === readyForQuery) this.#expected.shift()
       return
     }
-    const body = Buffer.concat(this.#body)
-    this.#body = []
-    if (type === errorResponse) this.#error = errorFields(body)
-    else if (type === dataRow) this.#value = firstColumn(body)
-    else if (type === commandComplete && body.toString('latin1') === 'SET\0') this.#reader.forgetSet()
-    else if (type === readyForQuery) {
-      const answer = { error: this.#error, value: this.#value, status: statusOf(body[0]) }
+    if (type === errorResponse) this.#error = errorFields(bytes.subarray(start, end))
+    else if (type === dataRow) this.#value = firstColumn(bytes, start, end)
+    else if (type === commandComplete) {
+      if (end - start === setTag.length && setTag.equals(bytes.subarray(start, end))) this.#reader.forgetSet()
+    } else if (type === readyForQuery) {
+      const answer = { error: this.#error, value: this.#value, status: statusOf(bytes[start]) }
       this.#error = this.#value = undefined
       this.#expected.shift()
       answered?.(answer)
@@ -161,8 +181,11 @@ export class Asides {
   }
 }
 
-function firstColumn(row: Buffer): string | null | undefined {
-  if (row.length < 6) return undefined
-  const length = row.readInt32BE(2)
-  return length < 0 ? null : row.toString('utf8', 6, 6 + length)
+const setTag = Buffer.from('SET\0', 'latin1')
+
+/** A count of columns, and before each its length. */
+function firstColumn(bytes: Buffer, start: number, end: number): string | null | undefined {
+  if (end - start < 6) return undefined
+  const length = bytes.readInt32BE(start + 2)
+  return length < 0 ? null : bytes.toString('utf8', start + 6, Math.min(end, start + 6 + length))
 }

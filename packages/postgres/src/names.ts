@@ -4,6 +4,7 @@
 
 import { bare, type SessionMarks } from './session-state.js'
 import type { BackendReader } from './wire.js'
+import { bareBegin } from './words.js'
 
 // The role as well: its schema is in the search_path as "$user".
 const moves =
@@ -36,7 +37,7 @@ export class Names {
 
   /** A transaction begins with these statements. */
   begins(text: string): void {
-    if (!moves.test(text) && !callsMove(text)) return
+    if (text === bareBegin || (!moves.test(text) && !callsMove(text))) return
     this.#moved = true
     this.#beginning = true
   }

@@ -1,12 +1,12 @@
-// Verdicts on the texts of statements, which come again and again.
+// What the texts of statements tell, or are made into: they come again and again.
 
 /** A text longer than this seldom comes again, and would take much room. */
 export const LONG = 4_096
 const most = 500
 
-/** The same verdicts, the latest of them kept. */
-export function remembered(judge: (text: string) => boolean): (text: string) => boolean {
-  const known = new Map<string, boolean>()
+/** The same answers, the latest of them kept. */
+export function remembered<T extends boolean | object>(judge: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>()
   return (text) => {
     if (text.length > LONG) return judge(text)
     let answer = known.get(text)

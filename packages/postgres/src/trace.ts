@@ -4,6 +4,7 @@
 import type { CommitTicket } from '@moorings/core'
 import type { AsideAnswer } from './aside.js'
 import { evidentlyReads } from './reads.js'
+import { remembered } from './remembered.js'
 import type { Incarnation, Server, ServerIdentity } from './server.js'
 import { bare } from './session-state.js'
 
@@ -27,6 +28,15 @@ const steps =
 const dollarQuoted = /\$(\w*)\$[\s\S]*?\$\1\$/g
 /** While the data of a COPY is awaited nothing else may be sent. */
 const copies = /\bcopy\b/i
+
+/** All that a statement's text tells. */
+const saidBy = remembered((text) => ({
+  unsure: leaves.test(text) || (mayStep.test(text) && steps.test(bare(text).replaceAll(dollarQuoted, ''))),
+  reaches: reaching.test(text),
+  reads: evidentlyReads(text),
+  notifies: notifies.test(text),
+  copies: copies.test(text),
+}))
 
 export class Trace {
   readonly #server: Server
@@ -58,15 +68,15 @@ export class Trace {
    */
   sent(text: string, free: boolean): string | undefined {
     if (!this.#open) return undefined
-    if (leaves.test(text)) this.#unsure = true
-    if (mayStep.test(text) && steps.test(bare(text).replaceAll(dollarQuoted, ''))) this.#unsure = true
+    const said = saidBy(text)
+    if (said.unsure) this.#unsure = true
     if (this.#id !== undefined) return undefined
-    if (this.#readOnly && reaching.test(text)) this.#unsure = true
-    if (!evidentlyReads(text)) {
+    if (this.#readOnly && said.reaches) this.#unsure = true
+    if (!said.reads) {
       this.#unseen = true
-      if (!this.#readOnly && notifies.test(text)) this.#notifies = true
+      if (!this.#readOnly && said.notifies) this.#notifies = true
     }
-    if (!this.#unseen || !free || copies.test(text)) return undefined
+    if (!this.#unseen || !free || said.copies) return undefined
     return this.look()
   }
 

@@ -56,8 +56,17 @@ export function beginStatement(settings: TransactionSettings = {}): string {
  * @throws InvalidOptionsError
  */
 export function beginText(settings: TransactionSettings = {}): string {
+  if (isEmpty(settings)) return bareBegin
   const { modes, statements } = checked(settings)
-  return ['begin', ...(modes === '' ? [] : [`set transaction ${modes}`]), ...statements].join('; ')
+  return [bareBegin, ...(modes === '' ? [] : [`set transaction ${modes}`]), ...statements].join('; ')
+}
+
+/** The text of a transaction without settings of its own. */
+export const bareBegin = 'begin'
+
+function isEmpty(settings: TransactionSettings): boolean {
+  for (const _ in settings) return false
+  return true
 }
 
 /** All of it becomes part of a statement's text, so it is checked here, whoever has typed it. */
