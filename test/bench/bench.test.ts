@@ -8,11 +8,16 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from '@jest/globals'
 import { benches } from './benches.js'
+import type { CrowdRow } from './crowd/crowd.js'
+import { curves } from './growth/curves.js'
+import type { Grid } from './growth/grid.js'
+import { ways } from './growth/ways.js'
 import type { Result } from './harness.js'
 import { familyNames, loadFamily } from './orms/families.js'
 import { loads } from './orms/loads.js'
 import type { LoadResult } from './orms/measure.js'
 import { wireNames } from './orms/wire.js'
+import { peers } from './pool-peers.js'
 import { spread } from './spread.js'
 
 /** Built by `tsc -b`, as it runs on the packages' own exports. */
@@ -99,8 +104,54 @@ describe('npm run bench -- --quick', () => {
     patience,
   )
 
+  it(
+    'lets a crowd wait at every pool',
+    () =>
+      inFolder(async (folder) => {
+        const json = join(folder, 'results.json')
+        const printed = await bench('crowd', '--quick', '--json', json)
+        const { crowd }: { crowd: CrowdRow[] } = JSON.parse(await readFile(json, 'utf8'))
+        expect(crowd.map(({ subject }) => subject)).toEqual(Object.keys(peers))
+        for (const { subject, ...figures } of crowd) {
+          expect(printed).toContain(`\n${subject} `)
+          for (const { median } of Object.values(figures)) expect(median).toBeGreaterThan(0)
+        }
+      }),
+    patience,
+  )
+
+  it(
+    'follows each subject along every curve of growth, and draws it',
+    () =>
+      inFolder(async (folder) => {
+        const json = join(folder, 'results.json')
+        const printed = await bench('growth', '--quick', '--json', json, '--charts', join(folder, 'charts'))
+        const { growth }: { growth: Grid[] } = JSON.parse(await readFile(json, 'utf8'))
+        const read = ['time', 'memory', 'heap'].map((figure) => [`rows-${figure}`, ways.map(({ name }) => name)])
+        const asked = curves.flatMap(({ name, subjects }) =>
+          ['', '-per-second', '-p99', '-heap'].map((figure) => [`${name}${figure}`, subjects]),
+        )
+        expect(growth.map(({ name, lines }) => [name, lines.map((line) => line.name)])).toEqual(
+          [...asked, ...read].map(([name, subjects]) => [`growth-${name}`, subjects]),
+        )
+        for (const { title, unit, steps, lines } of growth) {
+          expect(printed).toContain(`\n${title}: ${unit}\n`)
+          expect(steps).toHaveLength(2)
+          for (const { values } of lines) {
+            expect(values).toHaveLength(2)
+            for (const value of values) expect(value).toBeGreaterThan(0)
+          }
+        }
+        expect(new Set(await readdir(join(folder, 'charts')))).toEqual(
+          new Set(growth.filter(({ drawn }) => drawn !== undefined).map(({ name }) => `${name}.svg`)),
+        )
+      }),
+    patience,
+  )
+
   it.each([
-    [['pol'], 'There is no bench "pol"; there are: pool, micro, drizzle, kysely, raw, orms'],
+    [['pol'], 'There is no bench "pol"; there are: pool, micro, crowd, drizzle, kysely, raw, orms, growth'],
+    [['growth', '--curves', 'rows,columns'], '--curves takes some of these: callers, connections, texts, rows'],
     [['raw', '--loads', 'select,delete'], '--loads takes some of these: select, insert, transaction, rows, mixed'],
     [['raw', '--wires', '2ms'], '--wires takes some of these: loopback, 1ms, 5ms'],
     [['raw', '--callers', '1,many'], '--callers takes an integer >= 1'],

@@ -2,6 +2,7 @@
 //     and for what talks to a server (drizzle, kysely, raw; or orms, which is all three):
 //     [--loads select,insert] [--callers 1,10] [--wires loopback,1ms] [--connections N] [--turn MS] [--charts folder]
 //     [--profile folder]
+//     and for growth: [--curves callers,rows]
 //
 // Without names all benches run, without lists all that is in them. Tables go to stdout; `--json` writes the same numbers to
 // a file, `--charts docs/bench` draws them, `--profile` leaves a profile of each subject's processor time.
@@ -9,6 +10,12 @@
 import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { benches } from './benches.js'
+import { crowdTable, measureCrowd } from './crowd/crowd.js'
+import { curves } from './growth/curves.js'
+import { type Grid, gridTable } from './growth/grid.js'
+import { measureCurve } from './growth/growth.js'
+import { writeLineCharts } from './growth/line-chart.js'
+import { measureRows } from './growth/rows.js'
 import { measure, type Result } from './harness.js'
 import { readOptions } from './options.js'
 import { writeCharts } from './orms/charts.js'
@@ -33,10 +40,31 @@ for (const bench of benches.filter(({ name }) => asked.benches.includes(name))) 
     console.log(`\n${table(result)}`)
   }
 }
+const crowd = asked.crowd && (await measureCrowd(asked.crowd))
+if (crowd !== undefined) console.log(`\n${crowdTable(crowd)}`)
 const server = asked.families.length > 0 ? await measureLoads() : undefined
+const growth = asked.growth && (await measureGrowth(asked.growth))
 if (json !== undefined) {
-  const written = { ...machine, rounds, quick, results, ...server }
+  const written = { ...machine, rounds, quick, results, crowd, ...server, growth }
   await writeFile(json, `${JSON.stringify(written, null, 2)}\n`)
+}
+
+async function measureGrowth({ curves: names, ...plan }: NonNullable<typeof asked.growth>): Promise<Grid[]> {
+  const scene = await openScene(['loopback'], plan.quick)
+  const url = scene.wires.get('loopback')?.url ?? ''
+  const grids: Grid[] = []
+  try {
+    for (const name of names) {
+      const curve = curves.find((one) => one.name === name)
+      const drawn = curve === undefined ? await measureRows(url, plan) : await measureCurve(curve, url, plan)
+      for (const grid of drawn) console.log(`\n${gridTable(grid)}`)
+      grids.push(...drawn)
+    }
+    if (charts !== undefined) await writeLineCharts(charts, grids)
+    return grids
+  } finally {
+    await scene.end()
+  }
 }
 
 async function measureLoads(): Promise<{ wires: object; loads: LoadResult[] }> {

@@ -2,6 +2,9 @@
 
 import { parseArgs } from 'node:util'
 import { benches } from './benches.js'
+import type { CrowdPlan } from './crowd/crowd.js'
+import { type CurveName, curveNames } from './growth/curves.js'
+import type { GrowthPlan } from './growth/growth.js'
 import { type FamilyName, familyNames } from './orms/families.js'
 import { loads } from './orms/loads.js'
 import { type Plan as LoadPlan, usual } from './orms/plan.js'
@@ -16,6 +19,8 @@ export interface Asked {
   readonly json: string | undefined
   readonly charts: string | undefined
   readonly plan: LoadPlan
+  readonly crowd: CrowdPlan | undefined
+  readonly growth: (GrowthPlan & { readonly curves: readonly CurveName[] }) | undefined
 }
 
 /** All of the ORMs' families, by one name. */
@@ -24,10 +29,11 @@ const orms = 'orms'
 export function readOptions(args: readonly string[]): Asked {
   const { values, positionals } = parse(args)
   const { quick, json, charts, profile: profiles } = values
-  const allowed = [...benches.map(({ name }) => name), ...familyNames, orms]
+  const allowed = [...benches.map(({ name }) => name), 'crowd', ...familyNames, orms, 'growth']
   const names = positionals.map((name) => oneOf(`There is no bench "${name}"; there are`, name, allowed))
   const isAsked = (name: string) => names.length === 0 || names.includes(name)
   const rounds = wholeNumber('--rounds', values.rounds)
+  const turnMs = wholeNumber('--turn', values.turn) ?? (quick ? 40 : 600)
   return {
     benches: benches.map(({ name }) => name).filter(isAsked),
     families: familyNames.filter((name) => isAsked(name) || names.includes(orms)),
@@ -46,11 +52,21 @@ export function readOptions(args: readonly string[]): Asked {
       connections: wholeNumber('--connections', values.connections) ?? usual.connections,
       rounds: rounds ?? (quick ? 2 : 7),
       warmUpRounds: quick ? 0 : 1,
-      turnMs: wholeNumber('--turn', values.turn) ?? (quick ? 40 : 600),
+      turnMs,
       warmUp: quick ? { firstMs: 0, againMs: 0 } : { firstMs: 4_000, againMs: 2_000 },
       quick,
       profiles,
     },
+    crowd: isAsked('crowd') ? { rounds: rounds ?? (quick ? 2 : 11), turnMs, warmUpMs: quick ? 40 : 3_000 } : undefined,
+    growth: isAsked('growth')
+      ? {
+          curves: list('--curves', values.curves, curveNames),
+          rounds: rounds ?? (quick ? 2 : 5),
+          turnMs,
+          warmUpMs: quick ? 0 : 4_000,
+          quick,
+        }
+      : undefined,
   }
 }
 
@@ -66,6 +82,7 @@ function parse(args: readonly string[]) {
     wires: text,
     connections: text,
     turn: text,
+    curves: text,
     profile: text,
   } as const
   try {

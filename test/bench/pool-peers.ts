@@ -1,13 +1,11 @@
-// The pools that are compared, each over resources that cost nothing, all with ten of them and otherwise with their own
+// The pools that are compared, each over resources that cost nothing, all with equally many and otherwise with their own
 // defaults. Each is used in its fastest documented way.
 
-import { Deadlines, Pool, resolveResilience, systemClock } from '@moorings/core'
+import { Deadlines, Pool, type PoolOptions, resolveResilience, systemClock } from '@moorings/core'
 import { createPool } from 'generic-pool'
 import { Client, Pool as PgPool, type PoolClient } from 'pg'
 import { Pool as TarnPool } from 'tarn'
 import { type NullConnection, nullDriver } from './null-driver.js'
-
-export const size = 10
 
 export interface Peer {
   /**
@@ -16,32 +14,54 @@ export interface Peer {
    * @param hold whether it keeps what it was lent until the next microtask
    */
   call(operations: number, hold: boolean): Promise<number>
+  /** Borrows once, and says how to give it back. */
+  borrow(): Promise<() => void>
   /** Resources at rest in the pool. */
   idle(): number
   end(): Promise<unknown>
 }
 
 /** By their names, ours first. */
-export const peers: Readonly<Record<string, () => Peer>> = {
-  'moorings: tryAcquire()': () => ours(callAtOnce),
-  'moorings: acquire()': () => ours(callInLine),
-  'moorings: acquire(), leakAfterMs: 0': () => ours(callInLine, { leakAfterMs: 0 }),
+export const peers: Readonly<Record<string, (size: number) => Peer>> = {
+  'moorings: tryAcquire()': (size) => ours(atOnce, { min: size, max: size }),
+  'moorings: acquire()': (size) => ours(inLine, { min: size, max: size }),
+  'moorings: acquire(), leakAfterMs: 0': (size) => ours(inLine, { min: size, max: size, leakAfterMs: 0 }),
   tarn,
   'generic-pool': genericPool,
-  'pg-pool, callback': () => pgPool(callByCallback),
-  'pg-pool, promise': () => pgPool(callByPromise),
+  'pg-pool, callback': (size) => pgPool(byCallback, size),
+  'pg-pool, promise': (size) => pgPool(byPromise, size),
+}
+
+/** One of several ways to use a pool: {@link Peer.call} and {@link Peer.borrow}. */
+interface Way<Of> {
+  call(pool: Of, operations: number, hold: boolean): Promise<number>
+  borrow(pool: Of): Promise<() => void>
 }
 
 // --- ours ---
 
-function ours(
-  call: (pool: Pool<NullConnection>, operations: number, hold: boolean) => Promise<number>,
-  options: { readonly leakAfterMs?: number } = {},
-): Peer {
-  const resilience = resolveResilience({ pool: { min: size, max: size, overflow: 0, ...options } })
+const atOnce: Way<Pool<NullConnection>> = {
+  call: callAtOnce,
+  async borrow(pool) {
+    const lease = pool.tryAcquire() ?? (await pool.acquire({ brief: true }))
+    return () => lease.release()
+  },
+}
+
+const inLine: Way<Pool<NullConnection>> = {
+  call: callInLine,
+  async borrow(pool) {
+    const lease = await pool.acquire()
+    return () => lease.release()
+  },
+}
+
+function ours({ call, borrow }: Way<Pool<NullConnection>>, options: PoolOptions): Peer {
+  const resilience = resolveResilience({ pool: { overflow: 0, ...options } })
   const pool = new Pool({ driver: nullDriver, resilience, deadlines: new Deadlines(systemClock) })
   return {
     call: (operations, hold) => call(pool, operations, hold),
+    borrow: () => borrow(pool),
     idle: () => pool.stats().idle,
     end: () => pool.close(),
   }
@@ -83,7 +103,7 @@ class NullResource {
   readonly id: number = 1
 }
 
-function tarn(): Peer {
+function tarn(size: number): Peer {
   const pool = new TarnPool<NullResource>({
     create: async () => new NullResource(),
     destroy: () => {},
@@ -101,12 +121,16 @@ function tarn(): Peer {
       }
       return sum
     },
+    async borrow() {
+      const resource = await pool.acquire().promise
+      return () => pool.release(resource)
+    },
     idle: () => pool.numFree(),
     end: () => pool.destroy(),
   }
 }
 
-function genericPool(): Peer {
+function genericPool(size: number): Peer {
   const pool = createPool({ create: async () => new NullResource(), destroy: async () => {} }, { min: size, max: size })
   return {
     async call(operations, hold) {
@@ -119,6 +143,10 @@ function genericPool(): Peer {
         void pool.release(resource)
       }
       return sum
+    },
+    async borrow() {
+      const resource = await pool.acquire()
+      return () => void pool.release(resource)
     },
     idle: () => pool.available,
     end: async () => {
@@ -151,11 +179,31 @@ class NullClient extends Client {
   unref(): void {}
 }
 
-function pgPool(call: (pool: PgPool, operations: number, hold: boolean) => Promise<number>): Peer {
+const byCallback: Way<PgPool> = {
+  call: callByCallback,
+  borrow: (pool) =>
+    new Promise((resolve, reject) => {
+      pool.connect((error, client, release) => {
+        if (error !== undefined || client === undefined) reject(error)
+        else resolve(release)
+      })
+    }),
+}
+
+const byPromise: Way<PgPool> = {
+  call: callByPromise,
+  async borrow(pool) {
+    const client = await pool.connect()
+    return () => client.release()
+  },
+}
+
+function pgPool({ call, borrow }: Way<PgPool>, size: number): Peer {
   // With `min` it sets no timer at a return.
   const pool = new PgPool({ Client: NullClient, min: size, max: size })
   return {
     call: (operations, hold) => call(pool, operations, hold),
+    borrow: () => borrow(pool),
     idle: () => pool.idleCount,
     end: () => pool.end(),
   }

@@ -2,8 +2,9 @@
 // finds one at rest, and by a crowd, in which nearly every connection goes straight to the next in line.
 
 import type { Bench, Contest } from './harness.js'
-import { type Peer, peers, size } from './pool-peers.js'
+import { type Peer, peers } from './pool-peers.js'
 
+const size = 10
 const crowd = 100
 const operations = 200_000
 
@@ -19,7 +20,7 @@ function contest(name: string, run: (peer: Peer, operations: number) => Promise<
   const subjects = Object.entries(peers).map(([name, make]) => ({
     name,
     async start() {
-      const peer = make()
+      const peer = make(size)
       await callByMany(peer, 10 * crowd)
       if (peer.idle() !== size) throw new Error(`${peer.idle()} of ${size} at rest, although all were given back`)
       return { run: (operations: number) => run(peer, operations), end: () => peer.end() }

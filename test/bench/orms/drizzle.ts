@@ -1,6 +1,6 @@
 // Drizzle on Moorings, on the stock drivers, and on nothing.
 
-import { between, eq, sql } from 'drizzle-orm'
+import { and, between, eq, sql } from 'drizzle-orm'
 import { boolean, integer, type PgDatabase, type PgQueryResultHKT, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import type { Sql } from 'postgres'
 import { poolOf } from './ours.js'
@@ -28,28 +28,28 @@ export const family: Family = {
   subjects: [
     {
       name: 'drizzle + postgres.js',
-      async open({ url, connections }) {
+      async open({ url, connections, texts }) {
         const { drizzle } = await import('drizzle-orm/postgres-js')
         const { default: postgres } = await import('postgres')
         const client = postgres(url, { max: connections })
-        return sharedByAll(operations(drizzle(client)), () => client.end())
+        return sharedByAll(operations(drizzle(client), texts), () => client.end())
       },
     },
     {
       name: 'drizzle + moorings',
-      async open({ url, connections }) {
+      async open({ url, connections, texts }) {
         const { drizzle } = await import('@moorings/drizzle/postgres-js')
         const db = drizzle({ connection: url, resilience: poolOf(connections) })
-        return sharedByAll(operations(db), () => db.$client.end())
+        return sharedByAll(operations(db, texts), () => db.$client.end())
       },
     },
     {
       name: 'drizzle + pg',
-      async open({ url, connections }) {
+      async open({ url, connections, texts }) {
         const { drizzle } = await import('drizzle-orm/node-postgres')
         const { default: pg } = await import('pg')
         const pool = new pg.Pool({ connectionString: url, max: connections })
-        return sharedByAll(operations(drizzle(pool)), () => pool.end())
+        return sharedByAll(operations(drizzle(pool), texts), () => pool.end())
       },
     },
     {
@@ -73,9 +73,16 @@ export const family: Family = {
   ],
 }
 
-function operations(db: PgDatabase<PgQueryResultHKT>): Operations {
+function operations(db: PgDatabase<PgQueryResultHKT>, texts = 1): Operations {
   return {
-    select: (id) => db.select().from(accounts).where(eq(accounts.id, id)),
+    select:
+      texts === 1
+        ? (id) => db.select().from(accounts).where(eq(accounts.id, id))
+        : (id) =>
+            db
+              .select()
+              .from(accounts)
+              .where(and(eq(accounts.id, id), sql.raw(`${id % texts} >= 0`))),
     insert: (account) => db.insert(entries).values({ account, amount: 1, memo }),
     transaction: (id) =>
       db.transaction(async (tx) => {

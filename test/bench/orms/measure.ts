@@ -5,8 +5,8 @@ import { type Spread, spread } from '../spread.js'
 import { type Competitor, SubjectProcess, type Told, type Turn } from './competitor.js'
 import type { Load } from './loads.js'
 import { findPgbench, Pgbench } from './pgbench.js'
-import { type Plan, type Setting, settingsOf } from './plan.js'
-import type { Family } from './subject.js'
+import { type Plan, settingsOf } from './plan.js'
+import type { Family, Settings } from './subject.js'
 import { tidyUp } from './tables.js'
 import type { Wire, WireName } from './wire.js'
 
@@ -22,6 +22,8 @@ export interface LoadRow extends Told {
   /** Microseconds of it for one operation. */
   readonly cpu: Spread | undefined
 }
+
+export type Rounds = Pick<Plan, 'rounds' | 'warmUpRounds' | 'turnMs'>
 
 export interface LoadResult {
   readonly family: string
@@ -45,13 +47,18 @@ export async function* measureLoad(
   if (family.pgbench && (await findPgbench()) !== undefined) all.push(new Pgbench(load))
   const { url } = wires.get('loopback') ?? fail('loopback')
   try {
-    for (const competitor of all) await warmUp(competitor, url, warmUpCallers, plan, plan.warmUp.firstMs)
+    const { connections, warmUp: warmUps } = plan
+    for (const competitor of all) {
+      await warmUp(competitor, { url, callers: warmUpCallers, connections }, warmUps.firstMs)
+    }
     for (const setting of settingsOf(plan, load)) {
       await tidy(url)
       const wire = wires.get(setting.wire) ?? fail(setting.wire)
       const present = all.filter(({ kind }) => kind !== 'floor' || wire.addsMs === undefined)
-      for (const competitor of present) await warmUp(competitor, url, setting.callers, plan, plan.warmUp.againMs)
-      const rows = await measureSetting(present, wire, setting, plan)
+      const settings = { url: wire.url, callers: setting.callers, connections }
+      // On the wire on which most is done in a time.
+      for (const competitor of present) await warmUp(competitor, { ...settings, url }, warmUps.againMs)
+      const rows = await measureSetting(present, settings, plan)
       yield { family: family.name, load: load.name, title: load.title, ...setting, rows }
     }
     for (const competitor of all) await competitor.end()
@@ -60,28 +67,20 @@ export async function* measureLoad(
   }
 }
 
-/** On the wire on which most is done in a time. */
-async function warmUp(
-  competitor: Competitor,
-  url: string,
-  callers: number,
-  { connections }: Plan,
-  milliseconds: number,
-): Promise<void> {
+async function warmUp(competitor: Competitor, settings: Settings, milliseconds: number): Promise<void> {
   if (milliseconds === 0 || competitor.kind === 'server') return
-  await competitor.open({ url, callers, connections })
+  await competitor.open(settings)
   await competitor.turn(milliseconds, false)
   await competitor.close()
 }
 
-async function measureSetting(
+export async function measureSetting(
   competitors: readonly Competitor[],
-  { url }: Wire,
-  { callers }: Setting,
-  { connections, rounds, warmUpRounds, turnMs }: Plan,
+  settings: Settings,
+  { rounds, warmUpRounds, turnMs }: Rounds,
 ): Promise<LoadRow[]> {
   const turns = new Map<Competitor, Turn[]>(competitors.map((competitor) => [competitor, []]))
-  for (const competitor of competitors) await competitor.open({ url, callers, connections })
+  for (const competitor of competitors) await competitor.open(settings)
   for (let round = -warmUpRounds; round < rounds; round++) {
     // Another one begins each round: nobody always comes after the same one.
     const first = (round + warmUpRounds) % competitors.length

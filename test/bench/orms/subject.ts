@@ -6,6 +6,8 @@ export interface Settings {
   readonly callers: number
   /** The most that a pool may have. */
   readonly connections: number
+  /** Texts in which a row is selected, each as good as the other. Default: one. */
+  readonly texts?: number
 }
 
 /** What the loads are made of. */
