@@ -7,7 +7,7 @@ import { type GrowthPlan, stepsOf } from './growth.js'
 import { makeMany } from './many.js'
 import { ways } from './ways.js'
 
-export const rowSteps: readonly number[] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000]
+const rowSteps: readonly number[] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000]
 
 export interface Order {
   readonly way: string
