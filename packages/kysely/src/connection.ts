@@ -145,7 +145,6 @@ export class LeasedConnection implements DatabaseConnection {
     const replica = this.#replicaFor(compiledQuery)
     if (replica !== undefined) return this.#beside(replica, compiledQuery, options)
     const { signal } = options
-    const said = { idempotent: saidIdempotent(), repeatable: this.source.repeatable === true }
     let resends: Resends<PostgresConnection> | undefined
     let scope: TransactionScope<PostgresConnection> | undefined
     try {
@@ -175,7 +174,7 @@ export class LeasedConnection implements DatabaseConnection {
         } catch (error) {
           this.#refused(error, lease)
           if (lease === undefined || !this.#mayMove(lease, signal)) throw error
-          resends ??= resendsOf(this.#pool, this.#waitedMs, said, () => compiledQuery.sql)
+          resends ??= this.#resendsOf(compiledQuery)
           if (!resends.again(error, lease)) throw resends.told(error)
           await this.#move(lease, resends, signal)
         }
@@ -463,6 +462,11 @@ export class LeasedConnection implements DatabaseConnection {
   #mayMove(lease: Lease<PostgresConnection>, signal: AbortSignal | undefined): boolean {
     const own = this.#uses === 1 && this.#lease === lease && lease.session === undefined
     return own && this.ambient === undefined && !this.#released && !this.#killed && signal?.aborted !== true
+  }
+
+  #resendsOf({ sql }: CompiledQuery): Resends<PostgresConnection> {
+    const said = { idempotent: saidIdempotent(), repeatable: this.source.repeatable === true }
+    return resendsOf(this.#pool, this.#waitedMs, said, () => sql)
   }
 
   /** A write that its server does not take: the next is not to meet the same again. */
