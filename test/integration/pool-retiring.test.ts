@@ -98,7 +98,7 @@ describe.each(orms)('$name', (orm: Orm) => {
     const pid = await backendOf(db)
     const lease = await db.pool.acquire()
     await lease.connection.begin()
-    const failing = lease.connection.savepoint('a').then(() => lease.connection.release('b'))
+    const failing = lease.connection.execute({ text: 'release savepoint b' })
     expect(await errorOf(failing)).toMatchObject({ code: '3B001' })
     expect(lease.connection.transactionStatus).toBe('failed')
     lease.release()

@@ -263,9 +263,13 @@ export interface Connection {
   /** Tells what the server answered: a failed transaction's COMMIT is answered by ROLLBACK. */
   commit(): Promise<'committed' | 'rolled-back'>
   rollback(): Promise<void>
-  savepoint(name: string): Promise<void>
-  rollbackTo(name: string): Promise<void>
-  release(name: string): Promise<void>
+  /**
+   * This and `release` may travel with the statement that follows, or with COMMIT, as BEGIN does: then there is nothing to
+   * wait for. One in which nothing was sent need not reach the server.
+   */
+  savepoint(name: string): void | Promise<void>
+  rollbackTo(name: string): void | Promise<void>
+  release(name: string): void | Promise<void>
 
   /** A round trip to the server. */
   ping(signal: AbortSignal): Promise<void>

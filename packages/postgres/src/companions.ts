@@ -1,16 +1,19 @@
-// What travels with the statements of a transaction: BEGIN ahead of the first one, and behind each that may have written a
-// look at the transaction's id.
+// What travels with the statements of a transaction: BEGIN ahead of the first one, SAVEPOINT and RELEASE ahead of whichever
+// follows, and behind each that may have written a look at the transaction's id.
 
 import type { AsideAnswer } from './aside.js'
-import type { Job, Lead } from './job.js'
+import { type Job, Lead } from './job.js'
 import { serverError, textOf } from './library.js'
 import type { QueueParts } from './queue-parts.js'
 import type { Trace } from './trace.js'
+import { bareBegin } from './words.js'
 
 export class Companions {
   readonly #parts: Pick<QueueParts, 'asides' | 'reader' | 'send'>
   /** A transaction that has begun, for all but the server. */
   #begun: Lead | undefined
+  /** Savepoints set and released since, in their order. */
+  #steps: string[] = []
   /** Of the transaction under way, if it is to be known what becomes of it. */
   #trace: Trace | undefined
 
@@ -22,7 +25,8 @@ export class Companions {
 
   /** With the next statement; whatever was given before it is not part of the transaction. */
   begin(text: string, trace: Trace | undefined): void {
-    this.#begun = { text, trace, answered: false, refused: undefined, whenAnswered: undefined }
+    this.#begun = new Lead(text, true, trace)
+    this.#steps = []
   }
 
   /** Whether nothing was ever sent of the transaction. */
@@ -34,6 +38,7 @@ export class Companions {
   forgetBegin(): boolean {
     const { begun } = this
     this.#begun = undefined
+    this.#steps = []
     return begun
   }
 
@@ -41,13 +46,39 @@ export class Companions {
   join(job: Job): void {
     job.lead = this.#begun
     this.#begun = undefined
+    if (this.#steps.length === 0) return
+    const { lead } = job
+    const text = this.#steps.join('; ')
+    job.lead = lead === undefined ? new Lead(text, false) : new Lead(`${lead.text}; ${text}`, true, lead.trace)
+    this.#steps = []
+  }
+
+  // --- savepoints ---
+
+  /** Whether nothing but a bare BEGIN is to go ahead: what is wrong with that would have been told. */
+  get mayStep(): boolean {
+    return this.#begun === undefined || this.#begun.text === bareBegin
+  }
+
+  /** With the next statement. */
+  step(text: string): void {
+    this.#steps.push(text)
+  }
+
+  /** What was to be sent from that step on never will be. @returns false if it is on its way already */
+  stepBack(text: string): boolean {
+    const at = this.#steps.lastIndexOf(text)
+    if (at < 0) return false
+    this.#steps.length = at
+    return true
   }
 
   /** It is never sent: the one behind it, if there is one, takes its BEGIN along. */
   passOn(job: Job, next: Job | undefined): void {
     if (job.lead === undefined) return
-    if (next === undefined) this.#begun ??= job.lead
-    else next.lead ??= job.lead
+    if (next !== undefined) next.lead ??= job.lead
+    // Savepoints wait for nobody: what is never sent with them was given to a connection that is lost.
+    else if (job.lead.begins) this.#begun ??= job.lead
     job.lead = undefined
   }
 
@@ -64,9 +95,10 @@ export class Companions {
     const { asides } = this.#parts
     job.readyAt++
     asides.ahead(lead.text, (answer) => this.#led(lead, answer))
-    this.#trace = lead.trace
-    if (lead.trace === undefined) this.#parts.send(job.query)
-    else this.#sendLooked(job, lead.trace)
+    if (lead.begins) this.#trace = lead.trace
+    if (this.#trace === undefined) this.#parts.send(job.query)
+    else if (lead.begins) this.#sendLooked(job, this.#trace)
+    else this.#sendTraced(job, this.#trace)
     asides.depart()
   }
 

@@ -40,7 +40,6 @@ import { SessionMarks } from './session-state.js'
 import { addressOf, holdProcess } from './socket.js'
 import { StatementQueue } from './statement-queue.js'
 import type { BackendKey } from './wire.js'
-import { quoted } from './words.js'
 import type { Wait } from './work-state.js'
 
 /** Everything a connection is made of, once its socket is open. */
@@ -362,8 +361,8 @@ export class PostgresConnection implements Connection {
   }
 
   /**
-   * Sends nothing: BEGIN travels with the next statement, whose caller hears what is wrong with it. Savepoints are
-   * statements, too; COMMIT and ROLLBACK of a transaction without any are not sent either.
+   * Sends nothing: BEGIN travels with the next statement, whose caller hears what is wrong with it. COMMIT and ROLLBACK of
+   * a transaction without any statement are not sent either.
    */
   begin(settings?: TransactionSettings, traced?: boolean): void {
     this.#transaction.begin(settings, traced)
@@ -381,16 +380,16 @@ export class PostgresConnection implements Connection {
     return this.#transaction.rollback()
   }
 
-  async savepoint(name: string): Promise<void> {
-    await this.command(`savepoint ${quoted(name)}`)
+  savepoint(name: string): void | Promise<void> {
+    return this.#transaction.savepoint(name)
   }
 
-  async rollbackTo(name: string): Promise<void> {
-    await this.command(`rollback to savepoint ${quoted(name)}`)
+  rollbackTo(name: string): void | Promise<void> {
+    return this.#transaction.rollbackTo(name)
   }
 
-  async release(name: string): Promise<void> {
-    await this.command(`release savepoint ${quoted(name)}`)
+  release(name: string): void | Promise<void> {
+    return this.#transaction.release(name)
   }
 
   async ping(_signal: AbortSignal): Promise<void> {

@@ -30,15 +30,23 @@ export interface RunOptions extends ExecuteOptions {
   readonly done?: () => void
 }
 
-/** What a transaction begins with, on its way ahead of the first statement in it. */
-export interface Lead {
+/** What a transaction, or a savepoint, begins or ends with, on its way ahead of the statement that follows. */
+export class Lead {
   readonly text: string
+  /** Whether a transaction begins with it. */
+  readonly begins: boolean
   readonly trace: Trace | undefined
   /** The server has answered it. */
-  answered: boolean
+  answered = false
   /** It was not carried out. */
-  refused: { readonly error: unknown; readonly status: TransactionStatus } | undefined
-  whenAnswered: (() => void) | undefined
+  refused: { readonly error: unknown; readonly status: TransactionStatus } | undefined = undefined
+  whenAnswered: (() => void) | undefined = undefined
+
+  constructor(text: string, begins: boolean, trace?: Trace) {
+    this.text = text
+    this.begins = begins
+    this.trace = trace
+  }
 }
 
 /**

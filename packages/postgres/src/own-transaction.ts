@@ -6,10 +6,14 @@ import type { Companions } from './companions.js'
 import type { PostgresConnection } from './connection.js'
 import type { RunOptions } from './job.js'
 import { Trace } from './trace.js'
-import { beginText } from './words.js'
+import { beginText, quoted } from './words.js'
 
 /** The pool limits these itself, and destroys a connection that does not answer them. */
 export const unlimited: RunOptions = { timeoutMs: 0 }
+
+function setText(name: string): string {
+  return `savepoint ${quoted(name)}`
+}
 
 export class OwnTransaction {
   readonly #connection: PostgresConnection
@@ -38,7 +42,10 @@ export class OwnTransaction {
 
   /** Not async: mostly there is nothing to wait for but the answer. */
   commit(): Promise<'committed' | 'rolled-back'> {
-    if (this.#companions.forgetBegin()) return Promise.resolve('committed')
+    if (this.#companions.begun) {
+      this.#companions.forgetBegin()
+      return Promise.resolve('committed')
+    }
     const { activity, transactionStatus } = this.#connection
     const trace = this.#trace
     const look = trace?.owes === true && activity === 'idle' && transactionStatus === 'open'
@@ -69,5 +76,36 @@ export class OwnTransaction {
     this.#trace?.close()
     if (this.#companions.forgetBegin()) return
     await this.#connection.command('rollback', unlimited)
+  }
+
+  // --- savepoints ---
+
+  savepoint(name: string): void | Promise<void> {
+    return this.#step(setText(name))
+  }
+
+  /** Of one in which nothing was sent nothing ever is. */
+  release(name: string): void | Promise<void> {
+    if (!this.#companions.stepBack(setText(name))) return this.#step(`release savepoint ${quoted(name)}`)
+  }
+
+  rollbackTo(name: string): void | Promise<void> {
+    if (!this.#companions.stepBack(setText(name))) return this.#sendStep(`rollback to savepoint ${quoted(name)}`)
+  }
+
+  /**
+   * Travels with the next statement where the server cannot but carry it out: whoever waits for it waits for nothing. If it
+   * is refused all the same, as a statement of the application's has ended the savepoint, the transaction has failed, and
+   * the next statement says so, or COMMIT.
+   */
+  #step(text: string): void | Promise<void> {
+    const { activity, lost, transactionStatus } = this.#connection
+    const sound = lost === undefined && activity === 'idle' && transactionStatus === 'open'
+    if (!sound || !this.#companions.mayStep) return this.#sendStep(text)
+    this.#companions.step(text)
+  }
+
+  async #sendStep(text: string): Promise<void> {
+    await this.#connection.command(text)
   }
 }

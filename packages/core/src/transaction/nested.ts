@@ -73,12 +73,15 @@ export class Nested<C extends Connection> {
       if (limits?.over !== undefined) throw limits.over
       let set = false
       try {
-        await within(limits, () => connection.savepoint(level.name))
+        const setting = connection.savepoint(level.name)
+        if (setting !== undefined) await within(limits, setting)
         set = true
         const ambient = trunk.ambient(this.#scope(level), () => trunk.open && (level === outer.inner || level.undone))
         const result = await pool.scopes.run(lease, ambient, () => begun(() => body(ambient.scope)))
         this.#assertSound(level)
-        await within(limits, () => connection.release(level.name))
+        if (limits?.over !== undefined) throw limits.over
+        const releasing = connection.release(level.name)
+        if (releasing !== undefined) await within(limits, releasing)
         return result
       } catch (error) {
         // What its body has left running must not become a part of what goes on.
@@ -142,7 +145,7 @@ export class Nested<C extends Connection> {
     if (!open || !level.live || lease.lost || lease.released) return
     const { connection } = lease
     stopStrays(connection, left())
-    const failure = await answered(pool, 'ROLLBACK TO', () => connection.rollbackTo(level.name))
+    const failure = await answered(pool, 'ROLLBACK TO', async () => connection.rollbackTo(level.name))
     if (failure === undefined) failed.backTo(firstError)
     else {
       connection.destroy(failure)
@@ -182,6 +185,6 @@ export class Nested<C extends Connection> {
   }
 }
 
-function within<T>(limits: Limits | undefined, send: () => Promise<T>): Promise<T> {
-  return limits === undefined ? send() : limits.hold(send)
+function within<T>(limits: Limits | undefined, sent: Promise<T>): Promise<T> {
+  return limits === undefined ? sent : limits.hold(() => sent)
 }
