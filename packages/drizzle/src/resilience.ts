@@ -50,12 +50,19 @@ interface Prepared {
 type Begin = <T>(body: Body<T>, config: object | undefined, how: Circumstances<PostgresConnection, T>) => Promise<T>
 
 /** A session that was made ours: how transactions are begun on it; and in which transaction it is, if it is one's. */
-interface Known {
+class Known {
   readonly begin: Begin
   /** Drizzle's own way to make the handle of a transaction. */
   readonly stock: Session['transaction']
-  readonly inside: Inside<PostgresConnection> | undefined
   readonly style: Style
+  readonly inside: Inside<PostgresConnection> | undefined
+
+  constructor(begin: Begin, stock: Session['transaction'], style: Style, inside?: Inside<PostgresConnection>) {
+    this.begin = begin
+    this.stock = stock
+    this.style = style
+    this.inside = inside
+  }
 }
 
 /** How errors are thrown: `resilience.errors.style`. */
@@ -97,11 +104,11 @@ function adapt(session: Session): void {
     const { options, rest } = splitConfig(config)
     const inTransaction = (sql: TransactionSql, inside: Inside<PostgresConnection>) => {
       const begun = begunWith(session, stock, sql)
-      return begun.transaction((tx) => body(adapted(tx, { begin, stock, inside, style }), inside.context), rest)
+      return begun.transaction((tx) => body(adapted(tx, new Known(begin, stock, style, inside)), inside.context), rest)
     }
     return client.transaction(options, inTransaction, how)
   }
-  known.set(session, { begin, stock, inside: undefined, style })
+  known.set(session, new Known(begin, stock, style))
   // Not async: a promise less.
   session.transaction = (body, config) => {
     try {

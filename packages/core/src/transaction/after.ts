@@ -38,25 +38,26 @@ interface Noted {
 }
 
 export class After {
-  #noted: Noted[] = []
+  #noted: Noted[] | undefined
 
   note(on: 'commit' | 'rollback', run: AfterEnd, level: Level): void {
+    this.#noted ??= []
     this.#noted.push({ on, run, level, undone: false })
   }
 
   /** How many were noted so far, for `undoneSince`. */
   get mark(): number {
-    return this.#noted.length
+    return this.#noted?.length ?? 0
   }
 
   /** What was noted in it since belongs to work that was rolled back. */
   undoneSince(mark: number, level: Level): void {
-    for (const noted of this.#noted.slice(mark)) if (noted.level.isIn(level)) noted.undone = true
+    for (const noted of this.#noted?.slice(mark) ?? []) if (noted.level.isIn(level)) noted.undone = true
   }
 
   /** What was noted in it belongs to work that was rolled back; what was noted beside it meanwhile does not. */
   undoneIn(level: Level): void {
-    for (const noted of this.#noted) if (noted.level.isIn(level)) noted.undone = true
+    for (const noted of this.#noted ?? []) if (noted.level.isIn(level)) noted.undone = true
   }
 
   /**
@@ -67,8 +68,8 @@ export class After {
    */
   async run(how: 'committed' | 'rolled-back' | undefined, failed: (error: unknown) => void): Promise<void> {
     const all = this.#noted
-    this.#noted = []
-    if (how === undefined) return
+    this.#noted = undefined
+    if (how === undefined || all === undefined) return
     for (const { on, run, undone } of all) {
       if ((how === 'committed' && !undone ? 'commit' : 'rollback') !== on) continue
       try {

@@ -46,12 +46,19 @@ export async function runAttempts<C extends Connection, T>(
   }
 }
 
-interface Around<C extends Connection> {
+/** A class, as it lives as long as the transaction: see its context. */
+export class Around<C extends Connection> {
   /** Who gives it a connection. */
   readonly source: Source<C>
   readonly joined: boolean
   /** Where it was asked for. */
   readonly taking: Taking | undefined
+
+  constructor(source: Source<C>, joined: boolean, taking: Taking | undefined) {
+    this.source = source
+    this.joined = joined
+    this.taking = taking
+  }
 }
 
 /** All of it in one: what runs for every transaction saves a promise for each function that is not async. */

@@ -17,7 +17,7 @@ export class Level {
   #inner: Level | undefined
   /** The turn was given to one that has not entered yet. */
   #given = false
-  readonly #line: (() => void)[] = []
+  #line: (() => void)[] | undefined
 
   constructor(name: string, outer: Level | undefined) {
     this.name = name
@@ -80,7 +80,7 @@ export class Level {
       }
       const leave = (error: MooringsError) => {
         if (limits !== undefined) limits.whenOver = undefined
-        this.#line.splice(this.#line.indexOf(go), 1)
+        this.#line?.splice(this.#line.indexOf(go), 1)
         reject(error)
       }
       const deadline = deadlines.awaited(limitMs, (closed) =>
@@ -91,6 +91,7 @@ export class Level {
             ),
         ),
       )
+      this.#line ??= []
       this.#line.push(go)
       if (limits === undefined) return
       limits.whenOver = (error) => {
@@ -120,7 +121,7 @@ export class Level {
   /** Gives the turn to the next, if no nested one is open: to be called also by who got it and could not use it. */
   pass(): void {
     if (this.#inner !== undefined) return
-    const next = this.#line.shift()
+    const next = this.#line?.shift()
     this.#given = next !== undefined
     next?.()
   }

@@ -8,7 +8,7 @@ import type { Pool } from '../pool/pool.js'
 import { stackOfNow } from '../pool/stacks.js'
 import type { TransactionContext } from '../scope.js'
 import type { Source } from '../session/source.js'
-import { runAttempts } from './attempts.js'
+import { Around, runAttempts } from './attempts.js'
 import { Limits } from './limits.js'
 import { withNone } from './none.js'
 import type { TransactionScope } from './transaction.js'
@@ -104,7 +104,7 @@ export function transact<C extends Connection, T>(
     const from = inside === undefined ? (source ?? pool.source) : pool
     // Once for all attempts, and from as near to the application as we are: the frames in between cost as much as its own.
     const taking = pool.resilience.pool.leakAfterMs > 0 ? stackOfNow(pool.transaction, TAKING_DEPTH) : undefined
-    return runAttempts(pool, body, options, { source: from, joined, taking })
+    return runAttempts(pool, body, options, new Around(from, joined, taking))
   }
   return partOf(pool, body, options, { inside, way, joined, lenient })
 }

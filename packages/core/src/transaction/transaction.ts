@@ -90,6 +90,42 @@ export interface TransactionParts {
   readonly joined?: boolean
 }
 
+/**
+ * A class, as is whatever lives as long as a transaction: V8 makes what comes of a literal old from its birth once many of
+ * them have outlived a collection, and an old one keeps all that it refers to until the next full one.
+ */
+class Context implements TransactionContext {
+  readonly attempt: number
+  readonly afterCommit: (run: AfterEnd) => void
+  readonly afterRollback: (run: AfterEnd) => void
+  readonly #signal: () => AbortSignal
+
+  constructor(attempt: number, note: (on: 'commit' | 'rollback', run: AfterEnd) => void, signal: () => AbortSignal) {
+    this.attempt = attempt
+    this.afterCommit = (run) => note('commit', run)
+    this.afterRollback = (run) => note('rollback', run)
+    this.#signal = signal
+  }
+
+  get signal(): AbortSignal {
+    return this.#signal()
+  }
+}
+
+class Inner<Scope> implements Ambient<Scope> {
+  readonly scope: Scope
+  readonly context: TransactionContext
+  readonly joined: boolean
+  readonly open: () => boolean
+
+  constructor(scope: Scope, context: TransactionContext, joined: boolean, open: () => boolean) {
+    this.scope = scope
+    this.context = context
+    this.joined = joined
+    this.open = open
+  }
+}
+
 /** What `pool.transaction()` hands to its body. COMMIT and ROLLBACK are the pool's, unless you began it yourself. */
 export class Transaction<C extends Connection = Connection> implements TransactionScope<C> {
   /** Of the attempt that this is. */
@@ -124,15 +160,11 @@ export class Transaction<C extends Connection = Connection> implements Transacti
     this.#exactlyOnce = exactlyOnce
     // The connection of its session is all that its call chain has.
     this.#joined = joined || lease.session !== undefined
-    const transaction = this
-    this.context = {
+    this.context = new Context(
       attempt,
-      get signal() {
-        return transaction.#signal
-      },
-      afterCommit: (run) => this.#note('commit', run),
-      afterRollback: (run) => this.#note('rollback', run),
-    }
+      (on, run) => this.#note(on, run),
+      () => this.#signal,
+    )
   }
 
   /**
@@ -410,7 +442,7 @@ export class Transaction<C extends Connection = Connection> implements Transacti
   }
 
   #ambient(scope: TransactionScope<C>, open: () => boolean): Ambient<TransactionScope<C>> {
-    return { scope, context: this.context, joined: this.#joined, open }
+    return new Inner(scope, this.context, this.#joined, open)
   }
 
   get mark(): TransactionMark {
