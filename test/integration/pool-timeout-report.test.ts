@@ -149,3 +149,31 @@ it('P4: no timeout of many with different limits comes early, or before a shorte
   lease.release()
   expect(await outcome(pool.acquire().then((next) => next.release()))).toEqual({ value: undefined })
 })
+
+describe.each(orms.filter(({ name }) => name.startsWith('drizzle')))(
+  '$name, with stacks as deep as usual',
+  (orm: Orm) => {
+    it.each<[string, (db: Db) => (body: () => Promise<void>) => Promise<void>]>([
+      ['its own transaction()', (db) => db.transaction],
+      ['withTransaction()', (db) => db.withTransaction],
+    ])('P4: %s is named as well', async (_, way) => {
+      const db = scene.open(orm, { pool: { ...three, max: 1, acquireTimeoutMs: 500 } })
+      const [taken, end] = [gate(), gate()]
+      const { stackTraceLimit } = Error
+      Error.stackTraceLimit = 10
+      try {
+        const held = way(db)(async () => {
+          taken.open()
+          await end.opened
+        })
+        await taken.opened
+        const { holders } = await timeoutOf(db.query('select 1'))
+        expect(holders).toMatchObject([{ takenAt: expect.stringMatching(inTheApplication) }])
+        end.open()
+        await held
+      } finally {
+        Error.stackTraceLimit = stackTraceLimit
+      }
+    })
+  },
+)

@@ -65,6 +65,9 @@ class Known {
   }
 }
 
+/** Between a session and the application: `db.transaction()`, one that chooses among replicas, and one to spare. */
+const TAKING_DEPTH = 4
+
 /** How errors are thrown: `resilience.errors.style`. */
 type Style = PostgresPool['resilience']['errors']['style']
 
@@ -110,13 +113,16 @@ function adapt(session: Session): void {
   }
   known.set(session, new Known(begin, stock, style))
   // Not async: a promise less.
-  session.transaction = (body, config) => {
+  const transaction: Session['transaction'] = (body, config) => {
     try {
-      return begin(body, config, { inside: client.source().joinable ?? 'none', joined: false, lenient: true })
+      const inside = client.source().joinable ?? 'none'
+      const taking = inside === 'none' ? client.pool.taking(transaction, TAKING_DEPTH) : undefined
+      return begin(body, config, { inside, joined: false, lenient: true, taking })
     } catch (error) {
       return Promise.reject(error)
     }
   }
+  session.transaction = transaction
 }
 
 /** Its own transaction calls `this.client.begin(run)`: what is begun there is begun already, and is this client's. */

@@ -22,8 +22,8 @@ export class LeakWatch<C extends Connection> {
   }
 
   /** Where a lease is taken, if anybody will want to know. */
-  note(below: (...args: never) => unknown): Taking | undefined {
-    return this.#afterMs > 0 ? stackOfNow(below) : undefined
+  note(below: (...args: never) => unknown, depth?: number): Taking | undefined {
+    return this.#afterMs > 0 ? stackOfNow(below, depth) : undefined
   }
 
   /** How many of these were reported. */

@@ -43,6 +43,7 @@ import type {
 } from './setup.js'
 import { shutDown } from './shutdown.js'
 import { changed } from './size.js'
+import type { Taking } from './stacks.js'
 import { snapshot } from './stats.js'
 import { Upkeep } from './upkeep.js'
 
@@ -146,6 +147,16 @@ export class Pool<C extends Connection = Connection> implements Source<C> {
    */
   acquire(options: AcquireOptions = {}): Promise<Lease<C>> {
     return this.#lending.acquire(options, this.acquire)
+  }
+
+  /**
+   * Where a transaction is asked for, for a report should it be held for too long; undefined if none is wanted.
+   *
+   * @param below the function whose caller is asked about
+   * @param depth how many frames above that the application may be
+   */
+  taking(below: (...args: never) => unknown, depth: number): Taking | undefined {
+    return this.#lending.leaks.note(below, depth)
   }
 
   /** A lease for a single statement, if one can be had at once, without waiting for anything. See {@link prolong}. */

@@ -5,7 +5,7 @@ import { assertFunction, begun } from '../begun.js'
 import type { Connection } from '../driver.js'
 import { InvalidOptionsError, PropagationError } from '../errors.js'
 import type { Pool } from '../pool/pool.js'
-import { stackOfNow } from '../pool/stacks.js'
+import type { Taking } from '../pool/stacks.js'
 import type { TransactionContext } from '../scope.js'
 import type { Source } from '../session/source.js'
 import { Around, runAttempts } from './attempts.js'
@@ -39,6 +39,8 @@ export interface Circumstances<C extends Connection, T> {
   readonly joined?: boolean
   /** As the ORM does it: inside of another one its isolation level and modes are passed over rather than refused. */
   readonly lenient?: boolean
+  /** Where it is asked for, by whoever is nearer to that than we are: of `pool.taking`. */
+  readonly taking?: Taking | undefined
   /** What is done where there is to be no transaction. Without it such a propagation is refused. */
   readonly without?: ((context: TransactionContext) => Promise<T> | T) | undefined
 }
@@ -73,7 +75,14 @@ export function transact<C extends Connection, T>(
   pool: Pool<C>,
   body: ScopeBody<C, T>,
   options: ResolvedTransaction,
-  { inside: given = pool.scopes.current, source, joined: wanted, lenient = false, without }: Circumstances<C, T> = {},
+  {
+    inside: given = pool.scopes.current,
+    source,
+    joined: wanted,
+    lenient = false,
+    taking,
+    without,
+  }: Circumstances<C, T> = {},
 ): Promise<T> {
   assertFunction(body, 'body')
   const { propagation, durable } = options
@@ -103,8 +112,8 @@ export function transact<C extends Connection, T>(
   if (inside === undefined || (way === 'new' && !test)) {
     const from = inside === undefined ? (source ?? pool.source) : pool
     // Once for all attempts, and from as near to the application as we are: the frames in between cost as much as its own.
-    const taking = pool.resilience.pool.leakAfterMs > 0 ? stackOfNow(pool.transaction, TAKING_DEPTH) : undefined
-    return runAttempts(pool, body, options, new Around(from, joined, taking))
+    const noted = taking ?? pool.taking(pool.transaction, TAKING_DEPTH)
+    return runAttempts(pool, body, options, new Around(from, joined, noted))
   }
   return partOf(pool, body, options, { inside, way, joined, lenient })
 }
