@@ -218,3 +218,28 @@ describe.each(Object.keys(cursors))('a cursor of %s', (name) => {
     expect(pool.stats()).toMatchObject({ leased: 0, created: 0 })
   })
 })
+
+describe('a cursor asked for several chunks at once', () => {
+  it('has them come in their order, and then its end', async () => {
+    const rows = sql.unsafe('select n from generate_series(1, 5) n').cursor(2)[Symbol.asyncIterator]()
+    const steps = await within(soon, Promise.all([rows.next(), rows.next(), rows.next(), rows.next()]))
+    expect(steps.map(({ value }) => value && [...value])).toEqual([
+      [{ n: 1 }, { n: 2 }],
+      [{ n: 3 }, { n: 4 }],
+      [{ n: 5 }],
+      undefined,
+    ])
+    expect(steps.map(({ done }) => done)).toEqual([false, false, false, true])
+    await leaseBack()
+  })
+
+  it('has all of them fail with it, and those asked for later', async () => {
+    const rows = sql.unsafe('select 1 / (3 - n) as n from generate_series(1, 5) n').cursor(2)[Symbol.asyncIterator]()
+    const [first, ...others] = await within(soon, Promise.allSettled([rows.next(), rows.next(), rows.next()]))
+    expect(first.status).toBe('fulfilled')
+    for (const other of [...others, ...(await within(soon, Promise.allSettled([rows.next()])))]) {
+      expect(other).toMatchObject({ status: 'rejected', reason: { code: '22012' } })
+    }
+    await leaseBack()
+  })
+})

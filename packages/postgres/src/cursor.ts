@@ -4,7 +4,7 @@
 
 import { isObjectResult, type LibraryQuery } from './library.js'
 
-const end = { done: true, value: undefined } as const
+const ended = { done: true, value: undefined } as const
 
 /**
  * @param query carried out by its own handler, at the first `next()`
@@ -16,38 +16,56 @@ export function streamRows<Row>(
   close: object,
 ): AsyncIterableIterator<readonly Row[]> {
   type Step = IteratorResult<readonly Row[], undefined>
+  /** Calls of `next()` that nothing has come for. */
+  const waiting: { resolve(step: Step | Promise<never>): void }[] = []
   let finished: Promise<unknown> | undefined
-  let deliver: ((chunk: readonly Row[]) => void) | undefined
+  /** How it has ended: not a promise to be waited for with each chunk, which would keep them all. */
+  let over: Step | Promise<never> | undefined
   let proceed: ((signal?: object) => void) | undefined
   let left = false
 
   query.cursor(chunkSize, (chunk) => {
     if (left) return close
-    if (isObjectResult<Row>(chunk)) deliver?.(chunk)
+    if (isObjectResult<Row>(chunk)) waiting.shift()?.resolve({ done: false, value: chunk })
+    if (waiting.length > 0) return undefined
     return new Promise((resolve) => {
       proceed = resolve
     })
   })
 
+  const end = (how: Step | Promise<never>): void => {
+    over = how
+    for (const { resolve } of waiting.splice(0)) resolve(how)
+  }
+
+  const begin = (): Promise<unknown> => {
+    const all: Promise<unknown> = query.execute()
+    all.then(
+      () => end(ended),
+      (error: unknown) => {
+        const failed = Promise.reject(error)
+        // Told to whoever asks for the next chunk, or to nobody if the consumer has left: never as an unhandled rejection.
+        failed.catch(() => {})
+        end(failed)
+      },
+    )
+    return all
+  }
+
   const iterator: AsyncIterableIterator<readonly Row[]> = {
     async next(): Promise<Step> {
-      if (left) return end
-      const chunk = new Promise<Step>((resolve) => {
-        deliver = (value) => resolve({ done: false, value })
-      })
-      if (finished === undefined) {
-        finished = query.execute()
-        // Reported by the race below, or by nobody if the consumer has left: never as an unhandled rejection.
-        finished.catch(() => {})
-      }
+      if (left) return ended
+      if (over !== undefined) return over
+      const step = new Promise<Step>((resolve) => waiting.push({ resolve }))
+      finished ??= begin()
       proceed?.()
-      return Promise.race([chunk, finished.then(() => end)])
+      return step
     },
     async return(): Promise<Step> {
       left = true
       proceed?.(close)
       await finished?.catch(() => {})
-      return end
+      return ended
     },
     [Symbol.asyncIterator]: () => iterator,
   }
