@@ -354,13 +354,18 @@ export class LeasedConnection implements DatabaseConnection {
     this.#part = { ambient, end: undefined }
   }
 
-  async begin(settings: TransactionSettings, around: Inside<PostgresConnection> | undefined): Promise<void> {
+  /** @param taking where it is asked for, if anybody will want to know */
+  async begin(
+    settings: TransactionSettings,
+    around: Inside<PostgresConnection> | undefined,
+    taking: AcquireOptions['taking'],
+  ): Promise<void> {
     if (around !== undefined) {
       this.#part = await nestIn(around)
       return
     }
     this.#uses++
-    if (this.#lease === undefined) await this.#take(undefined, false)
+    if (this.#lease === undefined) await this.#take({ brief: false, taking })
     if (this.#lease === undefined) return
     this.#pool.prolong(this.#lease)
     const { exactlyOnce } = this.#pool.resilience.transaction
@@ -432,11 +437,11 @@ export class LeasedConnection implements DatabaseConnection {
   // --- the lease ---
 
   /** @returns undefined when it was there at once */
-  #take(signal: AbortSignal | undefined, brief = true): Promise<void> | undefined {
+  #take(options: AcquireOptions): Promise<void> | undefined {
     if (this.#released) throw new LeaseReleasedError()
     const { source } = this
-    const lease = brief ? source.tryAcquire() : undefined
-    if (lease === undefined) return this.#waitFor(source, { signal, brief })
+    const lease = options.brief === true ? source.tryAcquire() : undefined
+    if (lease === undefined) return this.#waitFor(source, options)
     this.#hold(lease)
     return undefined
   }
@@ -519,7 +524,7 @@ export class LeasedConnection implements DatabaseConnection {
   #ready(signal: AbortSignal | undefined): Promise<void> | undefined {
     this.#uses++
     this.#pool.retryBudget.begun()
-    if (this.#lease === undefined) return this.#take(signal)
+    if (this.#lease === undefined) return this.#take({ brief: true, signal })
     this.#pool.prolong(this.#lease)
     return undefined
   }

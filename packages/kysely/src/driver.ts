@@ -31,6 +31,9 @@ export interface Usage {
 /** What `withTransaction` has begun or joined, for the one handle of Kysely's that is to stand for it. */
 export const adoptable = new WeakSet<Ambient<TransactionScope<PostgresConnection>>>()
 
+/** Kysely's own frames, from where it has a transaction begun to where the application has asked for it, and one of that. */
+const TAKING_DEPTH = 5
+
 /** Kysely recognises its own error by this, also in a copy of the package; then it knows that nothing is left to roll back. */
 const kyselyAborted = Symbol.for('kysely.AbortedTransactionError')
 
@@ -70,8 +73,9 @@ export class ResilientPostgresDriver implements Driver {
       await handle.control(beginStatement(wanted), async () => handle.adopt(around))
       return
     }
+    const taking = around === undefined ? handle.pool.taking(this.beginTransaction, TAKING_DEPTH) : undefined
     const text = around === undefined ? beginStatement(wanted) : 'savepoint'
-    await handle.control(text, () => handle.begin(wanted, around))
+    await handle.control(text, () => handle.begin(wanted, around, taking))
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
