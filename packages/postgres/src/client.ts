@@ -300,8 +300,8 @@ function isValues(given: readonly unknown[] | UnsafeOptions): given is readonly 
 }
 
 /** As postgres.js does: a body may return an array of queries, which are then waited for together. */
-async function settle<T>(result: T | Promise<T>): Promise<T>
-async function settle(result: unknown): Promise<unknown> {
+function settle<T>(result: T | Promise<T>): T | Promise<T>
+function settle(result: unknown): unknown {
   return Array.isArray(result) ? Promise.all(result) : result
 }
 

@@ -13,6 +13,11 @@ export class LibrarySocket {
   /** To leave with what the library writes next. */
   #ahead: Buffer[] = []
   #behind: Buffer[] = []
+  #flushing = false
+  readonly #flush = (): void => {
+    this.#flushing = false
+    if (this.#beside && this.#socket.writable) this.#socket.write(this.#together())
+  }
 
   constructor(socket: Duplex) {
     this.#socket = socket
@@ -48,9 +53,9 @@ export class LibrarySocket {
    * before ours. What is left then leaves by itself.
    */
   flushSoon(): void {
-    setImmediate(() => {
-      if (this.#beside && this.#socket.writable) this.#socket.write(this.#together())
-    })
+    if (this.#flushing) return
+    this.#flushing = true
+    setImmediate(this.#flush)
   }
 
   get #beside(): boolean {
