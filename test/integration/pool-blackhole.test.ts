@@ -94,7 +94,8 @@ describe.each(nesting)('$name', (orm: Orm) => {
         db.transaction(async (tx) => {
           await tx.insert('undone')
           scene.proxy.swallow()
-          await tx.nested(async () => {})
+          // What travels with its first statement.
+          await tx.nested((nested) => nested.insert('undone as well'))
         }),
       ),
     )
