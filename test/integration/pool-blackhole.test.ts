@@ -87,7 +87,10 @@ describe.each(transactional)('$name', (orm: Orm) => {
 
 describe.each(nesting)('$name', (orm: Orm) => {
   it('P16: a black hole at SAVEPOINT rejects by the deadline', async () => {
-    const db = scene.open(orm, { ...bounded, pool: { ...bounded.pool, acquireTimeoutMs: 500 } })
+    const db = scene.open(orm, {
+      ...bounded,
+      pool: { ...bounded.pool, acquireTimeoutMs: 3_000, connectTimeoutMs: 500 },
+    })
     let inner: unknown
     const error = await within(
       patience + 5_000,
